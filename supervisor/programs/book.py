@@ -15,7 +15,9 @@ foreground  `one_of`: options of which one keeps it in the foreground; `none_of`
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
-reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
+reload      `signal`; `check`: a command that fails for a configuration that it cannot read.  One of the program itself
+            gets the arguments of the service as well; in one of another program FILE stands for the value of the option
+            `file`, and [FILE] may be left out.
 ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
             `policy`: the restart policy that it needs.
 """

@@ -35,6 +35,7 @@ def test_a_new_file_for_a_command(run: Run, php: str, tmp_path: Path) -> None:
     assert "without -F PHP-FPM goes to the background and counts as ended" in result.output
     (service,) = tomllib.loads((tmp_path / "services.toml").read_text())["services"].items()
     keys = {"ready": {"notify": True}, "heartbeat": {"source": "notify"}, "reload_signal": "USR2"}
+    keys["reload_check"] = [php, "-t", "-F"]
     assert service == ("php-fpm", {"command": [php, "-F"], **keys})
     assert run("check").exit_code == 0
     again = run("init", "--", php)

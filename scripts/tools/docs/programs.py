@@ -24,7 +24,8 @@ SAYS = """## Start, reload and the datagrams of sd_notify
 
 *Says at its start*: the datagrams in order, `child` where a child of the main process sent one. *Reload*: the signal, and what
 follows. *Broken file*: what a running program does when it is told to reload a file with an error; *check first* fails for
-such a file, so that it can be run before the signal. *LISTEN_FDS*: whether it takes sockets that are passed to it.
+such a file (`…`: the arguments of the service follow), so that it is the `reload_check` that has to pass before the signal.
+*LISTEN_FDS*: whether it takes sockets that are passed to it.
 """
 ENDS = """## Ends
 
@@ -60,7 +61,7 @@ def _says(program: Program) -> str:
         "<br>".join(f"`{line}`" for line in seen["start"]) or "–",
         reload,
         _said(seen.get("broken_reload", "–")),
-        f"`{check}`" if check else "–",
+        f"`{check}{' …' if check.split()[0] in program.names else ''}`" if check else "–",
         taken,
     ]
     return f"| {' | '.join(cells)} |"
