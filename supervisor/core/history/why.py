@@ -16,7 +16,7 @@ from supervisor.core.history.straightened import straightened
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.processes import told
-from supervisor.core.text.timestamps import from_iso, local_time
+from supervisor.core.text.timestamps import from_iso, local_time, to_iso
 from supervisor.core.text.units import signal_name, span
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def why(
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents_of(view, events)
+    shown = found[-last:] if last > 0 else []
     story: Why = {
         "instance": view["name"],
         "service": view["service"],
@@ -76,7 +77,7 @@ def why(
         "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "last_order": next(map(_order, (event for event in reversed(mine) if event["detail"].get("by"))), None),
-        "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
+        "incidents": [_story(incident, mine, evidence, words) for incident in shown],
         "next": prospect(row)
         if row
         else {
@@ -87,6 +88,8 @@ def why(
     of_processes = [_of_process(event, evidence) for event in mine if event["cause"] in OF_PROCESSES]
     if of_processes:
         story["processes"] = of_processes[-PROCESSES:]
+    if since := _fails_since(found, shown):
+        story["fails_since"] = since
     if refused := _refused(mine):
         story["refused"] = refused
     if rollout:
@@ -102,6 +105,19 @@ def _of_process(event: Event, evidence: Callable[[int], Evidence | None]) -> Mom
     found = event["detail"].get("evidence_id")
     where = place(Cause.SILENT, evidence(found)) if found is not None else None
     return {"at": event["at"], "says": f"{said}; it {where}" if where else said}
+
+
+def _fails_since(found: list[Incident], shown: list[Incident]) -> Moment | None:
+    """The first failure of those that follow each other up to now, where a user's signal came right before it, and it
+    is not `shown` by itself."""
+    first = None
+    for incident in reversed(found):
+        if incident.outcome not in (IncidentOutcome.OPEN, IncidentOutcome.FAILED_AGAIN, IncidentOutcome.GAVE_UP):
+            break
+        first = incident
+    if first is None or first in shown or "after_signal" not in (detail := _detail(first)):
+        return None
+    return {"at": to_iso(first.began), "says": phrase(first.cause, _undecided(detail))}
 
 
 def _refused(mine: list[Event]) -> Refused | None:
@@ -131,6 +147,8 @@ def tell(story: Why) -> list[str]:
         lines.append(f"Target: {story['target']}.")
     if story["last_order"]:
         lines.append(f"Last order, at {local_time(story['last_order']['at'])}: {story['last_order']['says']}.")
+    if since := story.get("fails_since"):
+        lines.append(f"It fails since {local_time(since['at'])}: {since['says']}.")
     if refused := story.get("refused"):
         lines.append(f"Reload refused at {local_time(refused['at'])}: {refused['says']}.  It runs on as it was:")
         lines += [f"  {line}" for line in refused["output"]]
@@ -288,8 +306,12 @@ def _headline(incident: Incident, detail: JSON) -> str:
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
-    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
-    return f"{what} of run {incident.incarnation}: {phrase(incident.cause, bare)}"
+    return f"{what} of run {incident.incarnation}: {phrase(incident.cause, _undecided(detail))}"
+
+
+def _undecided(detail: JSON) -> JSON:
+    """What was seen, without what was decided."""
+    return {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
 
 
 def _decided(incident: Incident, detail: JSON) -> Iterator[str]:

@@ -138,6 +138,7 @@ class Why(TypedDict):
     excused: list[Excuse]
     last_order: Annotated[Moment | None, "the last order of a user whose client is known"]
     incidents: list[IncidentStory]
+    fails_since: NotRequired[Annotated[Moment, "the first of these failures, where it followed a signal of a user"]]
     refused: NotRequired[Annotated[Refused, "the last reload that its check refused, where none has passed since"]]
     rollout: NotRequired[Annotated[str, "what became of the last rollout of its service, where that failed"]]
     processes: NotRequired[Annotated[list[Moment], "what happened to processes that beat for themselves"]]

@@ -520,11 +520,18 @@ def test_a_reload_that_was_refused_is_told_until_one_has_passed() -> None:
     assert "refused" not in life.why()
 
 
-def test_an_end_soon_after_a_signal_is_told_with_it() -> None:
-    life = Life().start().step(ev.SendSignal(1)).crash(0.2, 78)
-    assert_told(life.told(), "exited with code 78, 0.2 s after SIGHUP")
-    life = Life().start().step(ev.SendSignal(1)).crash(10.5, 78)
-    assert "after SIGHUP" not in "\n".join(life.told())
+@pytest.mark.parametrize(("after", "said"), [(0.2, True), (10.5, False)])
+def test_an_end_soon_after_a_signal_is_told_with_it_as_long_as_it_fails(after: float, said: bool) -> None:
+    life = Life(ready=ReadySpec(notify=True)).start().step(ev.SendSignal(1)).crash(after, 78)
+    assert ("exited with code 78, 0.2 s after SIGHUP" in life.told()) is said
+    assert "fails_since" not in life.why(), "it is told as an incident"
+    for _ in range(3):
+        life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 7)).crash(0.1, 78)
+    found = {"at": to_iso(T0 + 0.25 + 0.2), "says": "exited with code 78, 0.2 s after SIGHUP"}
+    assert life.why().get("fails_since") == (found if said else None)
+    assert ("It fails since" in life.told()) is said
+    life.deadline().start()
+    assert "fails_since" not in life.why(), "it is ready again"
 
 
 def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:
