@@ -35,7 +35,7 @@ def measure(recipe: Recipe, path: str) -> dict[str, Any]:
 
     `path`: the PATH.  NotUp: it does not come up.
     """
-    with _place(recipe, path) as run:
+    with place_for(recipe, path) as run:
         seen: dict[str, Any] = {"start": run.start()}
         seen["stop"] = {name: run.signalled(name) for name in STOPS}
         seen["hangup"] = run.signalled("HUP", ends=False)
@@ -168,7 +168,8 @@ class Run:
 
 
 @contextmanager
-def _place(recipe: Recipe, path: str) -> Iterator[Run]:
+def place_for(recipe: Recipe, path: str) -> Iterator[Run]:
+    """The program's temporary folder, with its files."""
     place = Path(tempfile.mkdtemp(prefix="programs-"))
     place.chmod(0o777)
     try:

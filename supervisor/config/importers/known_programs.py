@@ -10,11 +10,13 @@ from supervisor.programs.reload import ends_at_reload, reload_check
 def add_reload_checks(imported: Imported) -> None:
     """To each service whose program has a check and which has none of its own, with a note."""
     for service in imported.services:
-        command = service.table.get("command")
-        found = recognized(command) if isinstance(command, list) and "reload_check" not in service.table else None
-        check = found and reload_check(found[0], command)
-        if found and check:
+        command: list[str] = service.table.get("command") or []
+        found = recognized(command)
+        if found is None or "reload_check" in service.table:
+            continue
+        program, _ = found
+        if check := reload_check(program, command):
             service.table["reload_check"] = check
-            ends = f", which would end {found[0].title}" if ends_at_reload(found[0]) else ""
+            ends = f", which would end {program.title}" if ends_at_reload(program) else ""
             said = f"reload_check finds a broken configuration before a reload{ends} (docs/programs.md)."
             imported.lose(Kind.CHOSEN, service.file, service.line, "", said, service.name)
