@@ -246,7 +246,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS},
+    "programs": {PROCFS, "client", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
 PORTS."""

@@ -89,9 +89,8 @@ class SignalOrder:
         refused = ev.ReloadRefused(due.spec.reload_signal, why, output, self._by)
         self._carry_out(self._parts.service_set.refuse_reload(names, refused, self._parts.now()))
         said = [f"nothing was sent: reload_check of {due.spec.name} has not passed: {why}", *output]
-        self._done(
-            OperationFailed("\n  ".join(said), "It runs on as it is.  --no-check sends the signal all the same.")
-        )
+        runs_on = "It runs on as it is.  " if names else ""
+        self._done(OperationFailed("\n  ".join(said), f"{runs_on}--no-check sends the signal all the same."))
 
     def _guard(self) -> None:
         if not self._insist:

@@ -1,7 +1,10 @@
 """The page docs/programs.md, made from the book of programs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from scripts.tools.programs.supervised_file import STEPS, kept
 from supervisor.programs.book import BOOK, Program, read
 
 PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
@@ -18,7 +21,8 @@ The same book is used by
 - `supervisor check`, which notes a service that expects what its program does not do, and what to write;
 - `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
 
-`scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book.
+`scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book. With
+`--supervise` the real supervisor runs it, from what `init` writes.
 """
 SAYS = """## Start, reload and the datagrams of sd_notify
 
@@ -36,12 +40,24 @@ foreground does (*stays*: where it has NOTIFY_SOCKET; without it, it goes to the
 """
 
 
+SUPERVISED = """## Under the supervisor
+
+What `scripts/programs --supervise` saw last: each program was started from the file that `supervisor init -- COMMAND` writes for
+it, unmodified, and lived through one day. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
+*refused* by its `reload_check`, nothing was sent; *goes on* and *ends* where it has none. *SIGSTOP* of the main process: *held* as
+a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on after SIGCONT. *SIGKILL* of the main
+process. *Stop*: `supervisor stop`, which counts no failure.
+"""
+
+
 def page() -> str:
     programs = [read(path) for path in sorted(BOOK.glob("*.toml"))]
     out = [HEAD, SAYS, "| program | says at its start | reload | broken file | check first | LISTEN_FDS |"]
     out += ["| --- | --- | --- | --- | --- | --- |", *map(_says, programs), ""]
     out += [ENDS, "| program | seen | TERM | INT | QUIT | HUP | child ended | broken file | background |"]
     out += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |", *map(_ends, programs), ""]
+    out += [SUPERVISED, f"| program | seen | {' | '.join(STEPS)} |", f"| --- | --- |{' --- |' * len(STEPS)}"]
+    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row) for name, row in kept().items()), ""]
     out += ["## Worth knowing\n"]
     out += [f"- {end['means']}." for program in programs for end in program.ends]
     out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
@@ -73,6 +89,11 @@ def _ends(program: Program) -> str:
     ends += [_end(seen[key]) if key in seen else "–" for key in ("hangup", "child_ended", "broken_start")]
     about = f"{seen['version']}, {seen['source'].split()[0]}, {seen['on']}"
     return f"| {' | '.join([program.title, about, *ends, seen.get('background', '–')])} |"
+
+
+def _supervised(title: str, row: Mapping[str, Any]) -> str:
+    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in STEPS)]
+    return f"| {' | '.join(cells)} |"
 
 
 def _said(seen: str) -> str:

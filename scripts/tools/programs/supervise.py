@@ -22,6 +22,8 @@ from typing import Any
 
 from scripts.tools.programs.manager import end_all
 from scripts.tools.programs.measure import NotUp, Run, place_for
+from scripts.tools.programs.supervised_file import STEPS
+from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.errors import OperationFailed, SupervisorError
 from supervisor.programs.book import Program, read
@@ -30,7 +32,8 @@ PATIENCE = 180.0
 """Seconds that one step may take on a machine that has much else to do."""
 LOOK = 0.2
 """Seconds from one status to the next."""
-STEPS = ("starts", "reload", "broken file", "SIGSTOP", "SIGKILL", "stop")
+QUIET, LONGEST_BUSY = 1.5, 15.0
+"""Seconds without work after which a program counts as having done what it was told; most seconds waited for that."""
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -161,13 +164,29 @@ class Life:
 
     def signalled(self) -> None:
         """Send its reload signal as a user does."""
-        self.client.act("signal", [self.name])
+        if not self.client.act("signal", [self.name]):
+            raise Wrong(f"there was no process to reload; {self._log()}")
+
+    def settled(self) -> None:
+        """Wait until it has done what a signal tells it to do: none of its processes has used the CPU for a while.
+
+        Nothing else tells it for most programs, and a file must not be changed before it is read."""
+        began = quiet = time.monotonic()
+        before = -1
+        while time.monotonic() - quiet < QUIET and time.monotonic() - began < LONGEST_BUSY:
+            time.sleep(LOOK)
+            main = self.row()["pid"] or 0
+            stats = map(procfs.stat, [main, *procfs.descendants(main)])
+            ticks = sum(stat.utime + stat.stime for stat in stats if stat is not None)
+            if ticks != before:
+                before, quiet = ticks, time.monotonic()
 
     def reload(self) -> str:
         if "reload" not in self.run.recipe:
             return ""
         before = self.row()
         self.signalled()
+        self.settled()
         after = self.up(before["incarnation"])
         if after["pid"] != before["pid"]:
             return "goes on, as another main process"
@@ -185,6 +204,7 @@ class Life:
                 return self._refused(before)
             self.signalled()
             if seen["broken_reload"].startswith("goes on"):
+                self.settled()
                 self.up(before["incarnation"])
                 return "goes on"
             ended = self.until("ended by it", lambda row: row["incarnation"] > 1 or row["pid"] != before["pid"])
@@ -209,6 +229,7 @@ class Life:
             raise Wrong("it does not run on as it was")
         self.run.renew()
         self.signalled()  # the check passes again
+        self.settled()
         self.up(before["incarnation"])
         return "refused"
 

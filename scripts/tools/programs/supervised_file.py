@@ -10,6 +10,7 @@ from typing import Any
 import tomlkit
 
 PATH = Path(__file__).parent / "supervised.toml"
+STEPS = ("starts", "reload", "broken file", "SIGSTOP", "SIGKILL", "stop")
 HEAD = "# Written by `scripts/programs --supervise --write`; docs/programs.md shows it.\n"
 
 
