@@ -32,7 +32,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from supervisor.programs.recognition import program_words
+from supervisor.programs.recognition import program_words, without_version
 
 BOOK = Path(__file__).parent / "book"
 
@@ -144,11 +144,11 @@ def read(path: Path) -> Program:
 
 @cache
 def _files() -> dict[str, Path]:
-    """The file of each name, by first lines alone."""
+    """The file of each name, as it is without a version (`apache` for apache2), by first lines alone."""
     files: dict[str, Path] = {}
     for path in BOOK.glob("*.toml"):
         with open(path) as file:
-            files |= dict.fromkeys(_NAME.findall(file.readline()), path)
+            files |= dict.fromkeys(map(without_version, _NAME.findall(file.readline())), path)
     return files
 
 

@@ -150,6 +150,12 @@ def test_a_command_that_goes_on_is_in_the_book(command: list[str]) -> None:
     assert recognized(command) is not None
 
 
+@pytest.mark.parametrize("name", [name for path in FILES for name in read(path).names])
+def test_each_name_finds_its_file(name: str) -> None:
+    found = recognized([name])
+    assert found is not None and name in found[0].names
+
+
 def test_another_program_is_not_in_the_book() -> None:
     assert recognized(["my-own-server"]) is None
     assert recognized(["mariadb", "-e", "select 1"]) is None, "the client is not the server"

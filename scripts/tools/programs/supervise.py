@@ -56,7 +56,7 @@ class Life:
     def _supervisor(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "supervisor", *arguments], cwd=self.run.place, env=self.run.environment,
-            user=self.run.user, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     def _init(self) -> None:
@@ -67,6 +67,7 @@ class Life:
         self.main.write_text(
             f'include = ["{self.file}"]\n[supervisor]\nname = "programs"\n'
             f'runtime_dir = "{self.home}/run"\nstate_dir = "{self.home}/state"\n'
+            + (f'[defaults]\nuser = "{user}"\n' if (user := self.run.recipe.get("user")) else "")
         )
         checked = self._supervisor("check", str(self.main))
         notes = [line for line in checked.stderr.splitlines() if line.strip()]
@@ -78,7 +79,7 @@ class Life:
         with open(self.home / "log", "wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "supervisor", "run", "-f", str(self.main)], cwd=self.home,
-                env=self.run.environment, user=self.run.user, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.run.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         try:
@@ -257,13 +258,14 @@ class Life:
         return "comes back"
 
     def stop(self) -> str:
-        failures = self.failures()
+        failures, before = self.failures(), len(self.events())
         self.client.act("stop", [self.name])
         row = self.until("stopped", lambda row: row["state"] in ("stopped", "failed", "exited", "backoff"))
         if row["state"] != "stopped" or self.failures() != failures:
             raise Wrong(f"a stop left it {row['state']}, with {self.failures() - failures} failures more")
-        if any(event["cause"] == "stop-timeout" for event in self.events()):
-            raise Wrong("it did not stop in time, and was killed")
+        told = [event["cause"] for event in self.events()[before:]]
+        if "stop-timeout" in told:
+            raise Wrong(f"it did not stop in time, and was killed: {', '.join(told)}")
         end = f"exit {row['exit_code']}" if row["signal"] is None else signal.Signals(row["signal"]).name
         said = self.program.seen["stop"][self.table.get("stop_signal", "TERM")].partition("; ")[0]
         if end != said:
@@ -277,9 +279,8 @@ def supervise(recipe: Mapping[str, Any], book: Path, path: str) -> tuple[dict[st
     try:
         with place_for(recipe, path) as run:
             home = Path(tempfile.mkdtemp(prefix="programs-"))
+            home.chmod(0o755)  # a program of another user sends its datagrams to the daemon's socket
             try:
-                if run.user is not None:
-                    os.chown(home, run.user, -1)
                 life = Life(run, home, read(book))
                 seen = life.seen
                 life.live()
