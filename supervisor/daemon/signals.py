@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from supervisor.adapters.linux.signal_masks import signal_masks
+from supervisor.adapters.linux.signal_numbers import signal_number
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action
 from supervisor.core.services.replica import for_instance
 from supervisor.core.services.service_set import By
-from supervisor.core.services.signal_guard import ReloadCheck, checks, refusal, signal_number
+from supervisor.core.services.signal_guard import ReloadCheck, checks, refusal
 from supervisor.daemon.parts import Parts
 from supervisor.errors import OperationFailed, SupervisorError
 

@@ -1,12 +1,13 @@
 """The page docs/programs.md, made from the book of programs."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.tools.programs.supervised_file import STEPS, kept
 from supervisor.programs.book import BOOK, Program, read
 
+LAST_RUN = Path(__file__).resolve().parents[1] / "programs" / "supervised.toml"
 PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
 HEAD = """# What known programs do
 
@@ -56,8 +57,10 @@ def page() -> str:
     out += ["| --- | --- | --- | --- | --- | --- |", *map(_says, programs), ""]
     out += [ENDS, "| program | seen | TERM | INT | QUIT | HUP | child ended | broken file | background |"]
     out += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |", *map(_ends, programs), ""]
-    out += [SUPERVISED, f"| program | seen | {' | '.join(STEPS)} |", f"| --- | --- |{' --- |' * len(STEPS)}"]
-    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row) for name, row in kept().items()), ""]
+    last_run = tomllib.loads(LAST_RUN.read_text())
+    steps = [step for step in next(iter(last_run.values())) if step not in ("version", "on")]
+    out += [SUPERVISED, f"| program | seen | {' | '.join(steps)} |", f"| --- | --- |{' --- |' * len(steps)}"]
+    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row, steps) for name, row in last_run.items()), ""]
     out += ["## Worth knowing\n"]
     out += [f"- {end['means']}." for program in programs for end in program.ends]
     out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
@@ -91,8 +94,8 @@ def _ends(program: Program) -> str:
     return f"| {' | '.join([program.title, about, *ends, seen.get('background', '–')])} |"
 
 
-def _supervised(title: str, row: Mapping[str, Any]) -> str:
-    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in STEPS)]
+def _supervised(title: str, row: Mapping[str, Any], steps: Sequence[str]) -> str:
+    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in steps)]
     return f"| {' | '.join(cells)} |"
 
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from supervisor.adapters.control.port import InCluster, Subscriber
 from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.ledger.store import EventQuery, Ledger
+from supervisor.adapters.linux.signal_numbers import signal_number
 from supervisor.adapters.logs import reader
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.balance_documents import Balances
@@ -20,7 +21,6 @@ from supervisor.core.model.evidence_documents import Evidence
 from supervisor.core.model.instance_documents import Instance
 from supervisor.core.model.log_documents import Logs
 from supervisor.core.model.order_documents import Rollout, Rollouts
-from supervisor.core.services.signal_guard import signal_number
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
 
 SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}

@@ -21,5 +21,5 @@ def kept() -> dict[str, dict[str, Any]]:
 
 def keep(name: str, row: Mapping[str, Any]) -> None:
     """Put the row of one program into the file, in the order of names."""
-    rows = {**kept(), name: dict(row)}
+    rows = {**kept(), name: {key: row.get(key, "–") for key in ("version", "on", *STEPS)} | dict(row)}
     PATH.write_text(HEAD + "\n" + tomlkit.dumps(dict(sorted(rows.items()))))

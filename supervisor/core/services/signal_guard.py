@@ -6,12 +6,10 @@ them would be ended by an order that only meant to reload it.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from supervisor.core.text.units import real_time_signal, signal_name
-from supervisor.errors import UsageError
+from supervisor.core.text.units import signal_name
 
 if TYPE_CHECKING:
     from supervisor.core.model.spec import ServiceSpec
@@ -73,17 +71,3 @@ def refusal(numbers: Mapping[str, int], masks: Mapping[str, SignalMasks]) -> tup
     insist = f"-s {sent.pop()}" if len(sent) == 1 else "-s SIGNAL"
     nothing = "; nothing was sent" if len(numbers) > 1 else ""
     return "; ".join(said) + nothing, f"Use `supervisor restart {' '.join(unable)}`, or {insist} to insist."
-
-
-def signal_number(name: str) -> int:
-    """`HUP`, `SIGHUP`, `1` and `RTMIN+2` are understood.  UsageError."""
-    text = name.upper()
-    if text.isdecimal() and len(text) <= 3 and int(text) in signal.valid_signals():
-        return int(text)
-    if (number := real_time_signal(text)) is not None:
-        return number
-    try:
-        return signal.Signals[text if text.startswith("SIG") else f"SIG{text}"].value
-    except KeyError:
-        known = ", ".join(s.name.removeprefix("SIG") for s in signal.Signals if s.value < 32) + ", RTMIN … RTMIN+30"
-        raise UsageError(f"no such signal: {name!r}", f"Known: {known}") from None

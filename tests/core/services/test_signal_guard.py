@@ -8,8 +8,7 @@ import pytest
 
 from supervisor.core.model.spec import ServiceSpec
 from supervisor.core.services.replica import for_instance
-from supervisor.core.services.signal_guard import SignalMasks, checks, consequence, refusal, signal_number
-from supervisor.errors import UsageError
+from supervisor.core.services.signal_guard import SignalMasks, checks, consequence, refusal
 
 NOTHING = SignalMasks(0, 0, 0)
 HUP = 1 << (signal.SIGHUP - 1)
@@ -81,17 +80,3 @@ SPECS = {name: for_instance(spec, name) for spec in (CHECKED, SHARED, PLAIN) for
 )
 def test_which_checks_have_to_pass_before_a_reload_signal(numbers: dict[str, int], expected: list[object]) -> None:
     assert [(check.spec.reload_check, check.instances) for check in checks(numbers, SPECS)] == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("HUP", 1), ("sighup", 1), ("1", 1), ("RTMIN+2", signal.SIGRTMIN + 2), ("SIGUSR2", 12)]
-)
-def test_a_signal_by_name_or_number(text: str, number: int) -> None:
-    assert signal_number(text) == number
-
-
-@pytest.mark.parametrize("text", ["", "NONE", "0", "99", "1000", "RTMIN+99"])
-def test_what_is_no_signal(text: str) -> None:
-    with pytest.raises(UsageError, match="no such signal") as refused:
-        signal_number(text)
-    assert "HUP" in (refused.value.hint or "")
