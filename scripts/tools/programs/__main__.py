@@ -120,9 +120,10 @@ def _from_pypi(package: str, folder: Path) -> str | None:
 
 
 def _from_debian(package: str) -> str | None:
-    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False)
-    found = re.match(r"(?:\d+:)?([^-+~]+)", done.stdout)
-    return found[1] if done.returncode == 0 and found else None
+    asked = ["dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", package]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    found = re.match(r"installed (?:\d+:)?([^-+~]+)", done.stdout)
+    return found[1] if found else None
 
 
 def _debian() -> str:

@@ -171,7 +171,7 @@ class Run:
 def place_for(recipe: Recipe, path: str) -> Iterator[Run]:
     """The program's temporary folder, with its files."""
     place = Path(tempfile.mkdtemp(prefix="programs-"))
-    place.chmod(0o777)
+    place.chmod(0o1777)  # also for a program that becomes another user; sticky, as the supervisor asks of a folder
     try:
         yield Run(recipe, place, path)
     finally:
