@@ -130,7 +130,8 @@ class Life:
 
     def _serves(self, kind: str, rest: str) -> bool:
         if kind == "output":
-            return rest in (self.home / "state" / "log" / f"{self.name}.log").read_text(errors="replace")
+            log = self.home / "state" / "log" / f"{self.name}.log"
+            return log.exists() and rest in log.read_text(errors="replace")
         if kind == "path":
             return Path(rest).exists()
         with socket.socket() as asks:
@@ -215,7 +216,7 @@ class Life:
         if told is None:
             raise Wrong("its end is not told with the signal")
         self.until("back", lambda row: row["ready"] and row["incarnation"] >= ended["incarnation"])
-        return f"ends, told with the signal; back on the old file: {told['detail']['exit_code']}"
+        return f"exit {told['detail']['exit_code']}, told with the signal; back once it is mended"
 
     def _refused(self, before: Mapping[str, Any]) -> str:
         try:
