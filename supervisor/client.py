@@ -108,14 +108,19 @@ class Client:
 
         return with_lines(read, lines=lines, since=since, before=before, after=after, stream=stream)
 
-    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
+    def act(
+        self, verb: str, services: Sequence[str] = (), signal: str | None = None, *, check: bool = True
+    ) -> list[str]:
         """Start, stop, restart, reset or signal; returns the affected instances. It does not wait for the effect.
 
         A `signal` that is given is sent even to a process that does not handle it and would end; the reload signal of
-        the services is refused then, with OperationFailed."""
+        the services is refused then, with OperationFailed, and where `reload_check` does not pass, unless `check` is
+        false."""
         body: JSON = {"services": list(services)}
         if signal is not None:
             body["signal"] = signal
+        if not check:
+            body["check"] = False
         answer: Accepted = self.post(f"/v1/{verb}", body)
         return answer["instances"]
 

@@ -33,7 +33,7 @@ from supervisor.http_answer import read_body, read_head
 
 ANSWER_SECONDS = 30.0
 """Seconds that a client waits for an answer.  An order says so, and is not carried out later."""
-LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0}
+LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0, "/v1/signal": 75.0}
 """The same for the orders that the daemon answers after a child process has worked."""
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.

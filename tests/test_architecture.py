@@ -110,11 +110,11 @@ ROOMS: dict[str, set[str]] = {
     "daemon.metrics_source": {"core", "adapters", "daemon.parts", "daemon.socket_queues"},
     "daemon.status_view": {"core", "adapters", "daemon.parts", "daemon.socket_queues", "__version__"},
     "daemon.followers": {"core", "adapters", "daemon.parts", "errors"},
-    "daemon.signal_number": {"core", "errors"},
+    "daemon.signals": {"core", "adapters", "errors", "daemon.parts"},
     "daemon.edited_file": {"core", "errors", "daemon.parts", "daemon.reload"},
     "daemon.control": {
         "core", "adapters", "errors", "daemon.compilation", "daemon.edited_file", "daemon.followers",
-        "daemon.metrics_source", "daemon.ordered_by", "daemon.parts", "daemon.reload", "daemon.signal_number",
+        "daemon.metrics_source", "daemon.ordered_by", "daemon.parts", "daemon.reload", "daemon.signals",
         "daemon.status_view", "daemon.upgrade",
     },
     "daemon.ordered_by": {"core", "adapters"},
@@ -168,7 +168,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "config.export": {"core", "config.schema", "config.units"},
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
-    "config.importers": {"errors", "config.schema", "config.source", "config.units"},
+    "config.importers": {"errors", "programs", "config.schema", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.definition": {
         "core", "config.build", "config.export", "config.include", "config.inherit", "config.schema", "config.source",
@@ -243,10 +243,10 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
         "programs",
         "__version__",
     },
-    "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
+    "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS},
+    "programs": {PROCFS, "client", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
 PORTS."""

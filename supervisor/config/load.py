@@ -223,8 +223,8 @@ FILES = (("directory",), ("environment_file",))
 def _command(spec: ServiceSpec, key: Key) -> Sequence[str] | None:
     """The command of the service that is written under `key`."""
     probes = {"ready": spec.ready, "heartbeat": spec.heartbeat}
-    if key == ("command",):
-        return spec.command
+    if key in (("command",), ("reload_check",)):
+        return spec.command if key == ("command",) else spec.reload_check
     probe = probes.get(str(key[0])) if key[1:] == ("exec",) else None
     return probe.exec if probe is not None else None
 

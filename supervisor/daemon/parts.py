@@ -271,7 +271,7 @@ class Parts:
             self.processes.members,
             self.processes.main,
             self.stream,
-            self._command_tree,
+            self.command_tree,
             self._log_problem,
         )
         self.sampler = Sampler(
@@ -333,11 +333,11 @@ class Parts:
         if self._hooks is None:
             from supervisor.adapters.hooks.dispatcher import HookDispatcher
 
-            self._hooks = HookDispatcher(self.loop, self.problem, self._command_tree)
+            self._hooks = HookDispatcher(self.loop, self.problem, self.command_tree)
         return self._hooks
 
-    def _command_tree(self, instance: str) -> CommandTree:
-        """The process tree for one run of a probe or hook.  OSError."""
+    def command_tree(self, instance: str) -> CommandTree:
+        """The process tree for one run of a probe, a hook or a check.  OSError."""
         if self._commands is None:
             from supervisor.adapters.processes.command_trees import CommandTrees
 

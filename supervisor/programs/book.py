@@ -15,7 +15,9 @@ foreground  `one_of`: options of which one keeps it in the foreground; `none_of`
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
-reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
+reload      `signal`; `check`: a command that fails for a configuration that it cannot read.  One of the program itself
+            gets the arguments of the service as well; in one of another program FILE stands for the value of the option
+            `file`, and [FILE] may be left out.
 ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
             `policy`: the restart policy that it needs.
 """
@@ -30,7 +32,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from supervisor.programs.recognition import program_words
+from supervisor.programs.recognition import program_words, without_version
 
 BOOK = Path(__file__).parent / "book"
 
@@ -143,11 +145,11 @@ def read(path: Path) -> Program:
 
 @cache
 def _files() -> dict[str, Path]:
-    """The file of each name, by first lines alone."""
+    """The file of each name, as it is without a version (`apache` for apache2), by first lines alone."""
     files: dict[str, Path] = {}
     for path in BOOK.glob("*.toml"):
         with open(path) as file:
-            files |= dict.fromkeys(_NAME.findall(file.readline()), path)
+            files |= dict.fromkeys(map(without_version, _NAME.findall(file.readline())), path)
     return files
 
 

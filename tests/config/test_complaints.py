@@ -404,6 +404,8 @@ WITHIN_SERVICE = [
         'ready = { notify = true, timeout = "9s" }',
         "ready.timeout: only a probe has one, not notify; a start is limited by start_timeout",
     ),
+    ('reload_check = "nosuchprogram"', 'reload_check: the program "nosuchprogram" is not on the PATH'),
+    ("reload_check = []", "reload_check: names no program"),
     ('ready.exec = "nosuchprogram"', 'ready.exec: the program "nosuchprogram" is not on the PATH'),
     # heartbeat
     ('heartbeat.source = "http"', 'heartbeat.source: source = "http" needs the key http beside it'),

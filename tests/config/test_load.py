@@ -69,6 +69,7 @@ on_dependency_restart = "restart"
 stop_signal = "SIGINT"
 stop_timeout = "1m30s"
 reload_signal = 10
+reload_check = "sleep 0"
 dump_signal = "USR2"
 evidence = "core"
 start_timeout = "2m"
@@ -168,6 +169,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                 stop_signal=2,
                 stop_timeout=90,
                 reload_signal=10,
+                reload_check=("sleep", "0"),
                 dump_signal=12,
                 evidence=Evidence.CORE,
                 start_timeout=120,

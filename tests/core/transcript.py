@@ -8,6 +8,7 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     start | stop | restart | reset | granted | spawned | ready | heartbeat | exited code=1 | exited signal=9 …
     maintenance on for=30m | maintenance off    it is left alone, and supervised again
     signal number=1                a user has this signal sent
+    reload-refused number=1        … which is not sent, because `reload_check` did not pass
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
@@ -259,6 +260,8 @@ class Play:
                 return ev.BeginMaintenance(self.now + EPOCH, lasts, "new disk")
             case "signal":
                 return ev.SendSignal(int(options["number"]))
+            case "reload-refused":
+                return ev.ReloadRefused(int(options["number"]), "exit code 1", ("conf:1: unknown word",))
             case "connected":
                 return ev.Connected("unix:@web")
             case "idle":

@@ -111,8 +111,8 @@ WORDS: dict[type[Enum], list[object]] = {
     After: [0, 1, 2],
     Breaker: ["closed", "open", "half-open"],
     Cause: [
-        "started-by-user", "stopped-by-user", "restarted-by-user", "reset-by-user", "signalled-by-user", "reloaded",
-        "scaled-by-user", "added", "maintenance-begun", "maintenance-over",
+        "started-by-user", "stopped-by-user", "restarted-by-user", "reset-by-user", "signalled-by-user",
+        "reload-refused", "reloaded", "scaled-by-user", "added", "maintenance-begun", "maintenance-over",
         "autostart", "shutdown", "removed", "dependency-restarted", "dependency-failed", "lease-ending",
         "group-restarted",
         "fallback-wanted", "fallback-over",

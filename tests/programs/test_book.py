@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.programs.book import BOOK, has_option, read, recognized
 from supervisor.programs.recognition import program_words
+from supervisor.programs.reload import FILE, OPTIONAL_FILE
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
@@ -17,7 +18,7 @@ KEYS = {
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "because"},
-    "reload": {"signal", "check"},
+    "reload": {"signal", "check", "file"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
 SEEN_SOMETIMES = {"child_ended", "reload", "broken_start", "broken_reload", "background", "sockets"}
@@ -58,6 +59,10 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
         assert program.beats
     if program.reload:
         assert seen["reload"].startswith("goes on")
+    if check := program.reload.get("check", "").split():
+        own, file = check[0] in program.names, {FILE, OPTIONAL_FILE} & set(check)
+        assert bool(file) is ("file" in program.reload) and not (own and file), "its own gets all arguments"
+        assert len(check) > 1
     if program.stop:
         assert seen["stop"][program.stop["signal"]].startswith("exit 0")
 
@@ -143,6 +148,12 @@ def test_a_command_that_does_one_thing_and_ends_is_not_in_the_book(command: list
 )
 def test_a_command_that_goes_on_is_in_the_book(command: list[str]) -> None:
     assert recognized(command) is not None
+
+
+@pytest.mark.parametrize("name", [name for path in FILES for name in read(path).names])
+def test_each_name_finds_its_file(name: str) -> None:
+    found = recognized([name])
+    assert found is not None and name in found[0].names
 
 
 def test_another_program_is_not_in_the_book() -> None:

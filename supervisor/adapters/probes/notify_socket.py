@@ -10,7 +10,8 @@ A single datagram is read at once.  Where they come so fast that waking up for e
 collected for a few milliseconds and read together; their times of arrival stay exact.
 
 The socket's mode is 0666, because services may run as other users.  Access is limited by its directory: 0700 where all
-services run as the daemon's user, 0711 where one does not.  Messages of foreign processes are ignored.
+services run as the daemon's user, 0711 where one does not or may change it.  Messages of foreign processes are
+ignored.
 """
 
 from __future__ import annotations

@@ -198,6 +198,7 @@ def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
     """
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
         (spec.command, ("command",), spec.directory, spec.user in (None, 0)),
+        (spec.reload_check, ("reload_check",), spec.directory, spec.user in (None, 0)),
         (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory, spec.user in (None, 0)),
         (
             spec.heartbeat.exec if spec.heartbeat else None,

@@ -413,6 +413,10 @@ SERVICE = table(
             '[{ signal = "TERM", wait = "10m" }, { signal = "QUIT", wait = "30s" }].',
         ),
         "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
+        "reload_check": key(
+            kinds.WORDS,
+            "A command that has to exit with 0 before `supervisor signal` sends reload_signal; else nothing is sent.",
+        ),
         "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is stopped."),
         "evidence": key(
             kinds.one_of(Evidence), "core: a suspect is stopped with SIGABRT, and has stop_timeout to dump its core."

@@ -165,6 +165,12 @@ def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[
         out.append(Signal(instance.name, instance.incarnation, event.number, resume=event.resume))
 
 
+def refuse_reload(instance: Instance, event: ev.ReloadRefused, now: float, out: list[Action]) -> None:
+    """STARTING, RUNNING, SUSPECT, STOPPING: record that its configuration is broken; the process goes on as it is."""
+    detail = {"refused": event.number, "why": event.why, "output": [*event.output], **_given(event.by)}
+    out.append(record(instance, instance.state, Cause.RELOAD_REFUSED, detail))
+
+
 # -- a changed configuration -----------------------------------------------------------------------------------------
 
 

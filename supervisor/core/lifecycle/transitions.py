@@ -99,6 +99,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Restart): commands.restart_while_starting,
     (State.STARTING, ev.Reset): commands.reset,
     (State.STARTING, ev.SendSignal): commands.send_signal,
+    (State.STARTING, ev.ReloadRefused): commands.refuse_reload,
     (State.STARTING, ev.Reconfigure): commands.reconfigure,
     (State.STARTING, ev.Replace): commands.replace_while_starting,
     (State.STARTING, ev.StartPermitted): starting.permitted,
@@ -127,6 +128,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Restart): commands.restart,
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.SendSignal): commands.send_signal,
+    (State.RUNNING, ev.ReloadRefused): commands.refuse_reload,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
     (State.RUNNING, ev.Replace): commands.replace,
     (State.RUNNING, ev.Adopted): adopted.adopted,
@@ -158,6 +160,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Restart): commands.restart,
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.SendSignal): commands.send_signal,
+    (State.SUSPECT, ev.ReloadRefused): commands.refuse_reload,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
     (State.SUSPECT, ev.Replace): commands.replace,
     (State.SUSPECT, ev.Adopted): adopted.adopted,
@@ -184,6 +187,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Restart): commands.restart_while_stopping,
     (State.STOPPING, ev.Reset): commands.reset,
     (State.STOPPING, ev.SendSignal): commands.send_signal,
+    (State.STOPPING, ev.ReloadRefused): commands.refuse_reload,
     (State.STOPPING, ev.Reconfigure): commands.reconfigure,
     (State.STOPPING, ev.Replace): commands.replace_while_stopping,
     (State.STOPPING, ev.Spawned): stopping.spawned,
@@ -241,6 +245,7 @@ def _but(*states: State) -> tuple[State, ...]:
 IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     # Only a process can be signalled.
     ev.SendSignal: _but(*_WITH_PROCESS),
+    ev.ReloadRefused: _but(*_WITH_PROCESS),
     # Answers to what only other states ask for: a permission to start, and a spawn.
     ev.StartPermitted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),

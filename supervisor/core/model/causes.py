@@ -14,6 +14,7 @@ class Cause(StrEnum):
     RESTARTED_BY_USER = "restarted-by-user"
     RESET_BY_USER = "reset-by-user"
     SIGNALLED_BY_USER = "signalled-by-user"
+    RELOAD_REFUSED = "reload-refused"
     RELOADED = "reloaded"
     SCALED = "scaled-by-user"
     ADDED = "added"

@@ -59,6 +59,16 @@ class SendSignal(NamedTuple):
     resume: bool = False
 
 
+class ReloadRefused(NamedTuple):
+    """`reload_check` did not pass, so that a reload signal which a user ordered was not sent.  `number`: that signal.
+    `why`: how the check ended.  `output`: its last lines."""
+
+    number: int
+    why: str
+    output: tuple[str, ...] = ()
+    by: Mapping[str, Any] = NOTHING
+
+
 class Reconfigure(NamedTuple):
     """The configuration changed.  `restart`: the change takes effect only in a new incarnation.  `number_alone`: only
     the number of instances of its service did, which is no event in the life of this one."""
@@ -355,6 +365,7 @@ Event = (
     | Restart
     | Reset
     | SendSignal
+    | ReloadRefused
     | Reconfigure
     | BeginMaintenance
     | EndMaintenance

@@ -81,7 +81,7 @@ KEYS: dict[type, dict[str, str]] = {
     ServiceSpec: _keys(
         "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
         "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
-        "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
+        "stop_timeout", "reload_signal", "reload_check", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
         "first_replica", "ports", "min_ready", "configured_replicas", "first_name", "stop", "dependencies", "end_with",

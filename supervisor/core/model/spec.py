@@ -420,6 +420,8 @@ class ServiceSpec:
     stop: tuple[StopStep, ...] = ()
     """The steps of a stop, in place of `stop_signal` and `stop_timeout`."""
     reload_signal: int = 1
+    reload_check: tuple[str, ...] | None = None
+    """A command that has to exit with 0 before `reload_signal` is sent as an order."""
     dump_signal: int | None = None
     evidence: Evidence = Evidence.LOOK
     start_timeout: float = 30.0

@@ -300,6 +300,11 @@ class ServiceSet:
             self._queue.append((self.instances[name], ev.SendSignal(number, by, resume)))
         return self._process_queue(now)
 
+    def refuse_reload(self, names: Iterable[str], refused: ev.ReloadRefused, now: float) -> list[Action]:
+        """Record that these instances get no reload signal, because their check has not passed."""
+        self._queue.extend((self.instances[name], refused) for name in names)
+        return self._process_queue(now)
+
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool, ahead: float | None = None) -> None:
         """Restore what an earlier daemon saved for an instance (`ahead`: see `Instance.restore`).  Where that daemon
         `crashed`, pass what was found of each `alive` instance to `resume` afterwards."""

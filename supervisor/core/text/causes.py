@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import Cause
@@ -17,6 +18,7 @@ LONGEST = 70
 LEFT_BEHIND = "left behind"
 """`tree` in the detail of an end: processes of the tree were still running."""
 _COST = "false_restarts_per_30d"
+_FAULT = re.compile(r"(?i)\b(emerg|alert|fatal|error|invalid|unknown|bad)\b")
 Detail = Mapping[str, Any]
 
 
@@ -81,15 +83,16 @@ def _exited(detail: Detail) -> str:
         return f"{said} and left processes behind: went to the background?"
     if memory := _out_of_memory(detail):
         return f"{said}{memory}"
-    said = f"{said} before it was ready" if "before_ready" in detail else said
-    return said + _told(detail)
+    said += " before it was ready" if "before_ready" in detail else ""
+    return said + _after_signal(detail) + _told(detail)
 
 
 def _killed(detail: Detail) -> str:
     number = detail.get("signal")
     if memory := _out_of_memory(detail):
         return f"killed by the kernel{memory}"
-    return ("killed by a signal" if number is None else f"killed by {signal_name(number)}") + _told(detail)
+    said = "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+    return said + _after_signal(detail) + _told(detail)
 
 
 def _out_of_memory(detail: Detail) -> str:
@@ -138,6 +141,25 @@ def _signalled(detail: Detail) -> str:
         return f"ended by {signal_name(detail['signal'])}, which a user sent"
     code = detail.get("exit_code")
     return "ended by a signal that a user sent" + ("" if code is None else f", with exit code {code}")
+
+
+def _reload_refused(detail: Detail) -> str:
+    why = detail.get("why")
+    said = "reload refused, nothing sent" + (f": {why}" if why else "")
+    line = telling(detail.get("output", ()))
+    return f"{said}: {line}" if line else said
+
+
+def telling(output: Sequence[str]) -> str:
+    """The line of a check's output that tells most: the first one that names a fault, else the last one."""
+    return next(filter(_FAULT.search, output), output[-1] if output else "")
+
+
+def _after_signal(detail: Detail) -> str:
+    """That the process ended soon after a user had sent it a signal."""
+    if detail.get("after_signal") is None:
+        return ""
+    return f", {span(detail.get('after_signal_s'))} after {signal_name(detail['after_signal'])}"
 
 
 def _silent(detail: Detail) -> str:
@@ -378,6 +400,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RESTARTED_BY_USER: "restarted by the user",
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.SIGNALLED_BY_USER: _signalled,
+    Cause.RELOAD_REFUSED: _reload_refused,
     Cause.MAINTENANCE_BEGUN: begun,
     Cause.MAINTENANCE_OVER: "maintenance is over; supervised again",
     Cause.RELOADED: "its configuration changed",

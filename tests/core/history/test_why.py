@@ -531,6 +531,40 @@ def test_the_last_order_says_who_gave_it() -> None:
     assert_told(life.told(), "stopped by root, with `supervisor stop web`")
 
 
+def test_a_reload_that_was_refused_is_told_until_one_has_passed() -> None:
+    refused = ev.ReloadRefused(1, "exit code 3", ("conf:1: unknown word", "x" * 300))
+    life = Life().start()
+    assert "refused" not in life.why()
+    life.step(refused, 1.0).step(ev.Reset(), 1.0)
+    assert life.why()["refused"] == {
+        "at": to_iso(T0 + 1.0),
+        "says": "SIGHUP was not sent, because reload_check has not passed: exit code 3",
+        "output": ["conf:1: unknown word", "x" * 200],
+    }
+    assert_told(
+        life.told(), "reload_check has not passed: exit code 3.  It runs on as it was:", "  conf:1: unknown word"
+    )
+    life.step(ev.SendSignal(1), 1.0)
+    assert "refused" not in life.why()
+    life.step(refused, 1.0).crash(10.0, 1)
+    life.step(ev.Timeout(), 10.0).step(ev.StartPermitted()).step(ev.Spawned(2, 5))
+    assert "refused" not in life.why()
+
+
+@pytest.mark.parametrize(("after", "said"), [(0.2, True), (10.5, False)])
+def test_an_end_soon_after_a_signal_is_told_with_it_as_long_as_it_fails(after: float, said: bool) -> None:
+    life = Life(ready=ReadySpec(notify=True)).start().step(ev.SendSignal(1)).crash(after, 78)
+    assert ("exited with code 78, 0.2 s after SIGHUP" in life.told()) is said
+    assert "fails_since" not in life.why(), "it is told as an incident"
+    for _ in range(3):
+        life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 7)).crash(0.1, 78)
+    found = {"at": to_iso(T0 + 0.25 + 0.2), "says": "exited with code 78, 0.2 s after SIGHUP"}
+    assert life.why().get("fails_since") == (found if said else None)
+    assert ("It fails since" in life.told()) is said
+    life.deadline().start()
+    assert "fails_since" not in life.why(), "it is ready again"
+
+
 def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:
     life = Life().start().step(ev.SendSignal(9)).crash(1.0, None, 9)
     assert_told(life.told(), "No failure recorded")

@@ -114,6 +114,23 @@ def test_the_runtime_directory_admits_what_has_to_reach_into_it(
     assert runtime_directory_mode(plan, 1000) == mode
 
 
+@pytest.mark.parametrize(
+    ("keys", "user", "mode"),
+    [
+        ({"ready": {"notify": True}}, 0, 0o711),
+        ({"ready": {"notify": True}}, 1000, 0o700),
+        ({"ready": {"tcp": "h:1"}}, 0, 0o700),
+        ({"heartbeat": {"source": "notify"}}, 0, 0o711),
+        ({"heartbeat": {"source": "file", "file": "/x"}}, 0, 0o700),
+        ({}, 0, 0o700),
+    ],
+)
+def test_what_root_starts_may_notify_as_another_user(keys: dict[str, object], user: int, mode: int) -> None:
+    service = from_plain(ServiceSpec, {"name": "web", "command": ["x"], **keys})
+    plan = Plan(supervisor=SupervisorSpec(), services=(service,))
+    assert runtime_directory_mode(plan, user) == mode
+
+
 def test_the_daemons_own_directories_are_named_where_they_may_not_answer() -> None:
     assert distant_directories({"/run/x": None, "/home/u/x": "/home"}) == [
         "/home/u/x is on /home, a file system that may not answer: supervision would wait for it"

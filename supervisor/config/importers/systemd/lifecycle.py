@@ -275,7 +275,7 @@ def _codes(unit: Unit, key: str) -> list[int]:
     return sorted(set(found))
 
 
-def stopping(unit: Unit, table: dict[str, Any]) -> None:
+def stopping(unit: Unit, table: dict[str, Any], around: Surroundings) -> None:
     """Write how it stops and reloads."""
     given = unit.last("Service", "KillSignal")
     name = _signal_name(given.value.removeprefix("SIG")) if given is not None else "TERM"
@@ -307,7 +307,7 @@ def stopping(unit: Unit, table: dict[str, Any]) -> None:
     final = unit.last("Service", "FinalKillSignal")
     if final is not None and final.value.removeprefix("SIG") != "KILL":
         unit.lose(Kind.CHANGED, final, "The last signal is SIGKILL here.")
-    _reload(unit, table)
+    _reload(unit, table, around)
 
 
 def _stop_commands(unit: Unit) -> list[str]:
@@ -334,11 +334,21 @@ def _signal_name(text: str | None) -> str | None:
     return text if known else None
 
 
-def _reload(unit: Unit, table: dict[str, Any]) -> None:
-    for line in commands(unit, "ExecReload"):
+def _reload(unit: Unit, table: dict[str, Any], around: Surroundings) -> None:
+    """The signal that reloads, and the commands before it, which have to succeed first."""
+    lines = commands(unit, "ExecReload")
+    signals = [_signal_name(signal_sent(line)) for line in lines]
+    last = max((index for index, sent in enumerate(signals) if sent), default=-1)
+    checks: list[ExecLine] = []
+    for index, (line, sent) in enumerate(zip(lines, signals, strict=True)):
         where = Setting("Service", "ExecReload", "", line.file, line.line)
-        if sent := _signal_name(signal_sent(line)):
+        if sent:
             table["reload_signal"] = sent
+        elif index < last:
+            checks.append(line)
         else:
             said = "No command reloads a service here, only `reload_signal`, which `supervisor signal NAME` sends."
             unit.lose(Kind.DROPPED, where, said)
+    if checks:
+        tell_prefixes(unit, checks, "ExecReload")
+        table["reload_check"] = combined(unit, without_argument_zero(checks), around, oneshot=True)
