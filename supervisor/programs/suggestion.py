@@ -38,8 +38,11 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     if program.beats:
         made.keys["heartbeat"] = {"source": "notify"}
         made.reasons.append(f"{program.title} sends WATCHDOG=1")
-    if program.stop:
-        made.keys["stop_signal"] = program.stop["signal"]
+    if program.stop and applies(program.stop, arguments):
+        if "signal" in program.stop:
+            made.keys["stop_signal"] = program.stop["signal"]
+        if "timeout" in program.stop:
+            made.keys["stop_timeout"] = f"{program.stop['timeout']:g}s"
         made.reasons.append(program.stop["because"])
     if (signal := program.reload.get("signal", "HUP")) != "HUP":
         made.keys["reload_signal"] = signal

@@ -16,7 +16,7 @@ KEYS = {
     "foreground": {"one_of", "none_of", "file", "with"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
-    "stop": {"signal", "because"},
+    "stop": {"signal", "timeout", "because", "but", "file"},
     "reload": {"signal", "check"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
@@ -59,7 +59,8 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
     if program.reload:
         assert seen["reload"].startswith("goes on")
     if program.stop:
-        assert seen["stop"][program.stop["signal"]].startswith("exit 0")
+        assert {"signal", "timeout"} & set(program.stop) and "because" in program.stop
+        assert seen["stop"][program.stop.get("signal", "TERM")].startswith("exit 0")
 
 
 @pytest.mark.parametrize(

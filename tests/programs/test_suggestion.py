@@ -29,6 +29,9 @@ from supervisor.programs.suggestion import suggestion
         (["postgres", "-D", "x"], "postgres", ["postgres", "-D", "x"], {
             "ready": {"notify": True}, "stop_signal": "INT",
         }),
+        (["uwsgi", "--ini", "x"], "uwsgi", ["uwsgi", "--ini", "x"], {"ready": {"notify": True}, "stop_signal": "INT"}),
+        (["uwsgi", "--die-on-term"], "uwsgi", ["uwsgi", "--die-on-term"], {"ready": {"notify": True}}),
+        (["squid"], "squid", ["squid", "--foreground"], {"ready": {"notify": True}, "stop_timeout": "40s"}),
         (["./run me.sh", "x"], "run-me", ["./run me.sh", "x"], {}),
         (["python", "-m", "my.app"], "my", ["python", "-m", "my.app"], {}),
         (["python", "-c", "x"], "python", ["python", "-c", "x"], {}),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.tools.bench.ports import free_port
-from scripts.tools.programs.manager import Managed, descendants, managed
+from scripts.tools.programs.manager import Managed, as_user, descendants, managed
 from supervisor.adapters.linux.procfs import children
 
 UP, END, RELOADED, SETTLED = 60.0, 15.0, 6.0, 2.0
@@ -59,11 +59,11 @@ class Run:
         self.recipe, self.place = recipe, place
         self.words = {"dir": str(place), "port": str(free_port()), "port2": str(free_port())}
         self.environment = {"PATH": path, "HOME": str(place), "LANG": "C.UTF-8", **recipe.get("environment", {})}
-        self.user = pwd.getpwnam(recipe["user"]).pw_uid if "user" in recipe and os.getuid() == 0 else None
+        self.user = pwd.getpwnam(recipe["user"]) if "user" in recipe and os.getuid() == 0 else None
         self.renew()
         if "setup" in recipe:
             done = subprocess.run(
-                ["sh", "-c", self.filled(recipe["setup"])], cwd=place, env=self.environment, user=self.user,
+                ["sh", "-c", self.filled(recipe["setup"])], cwd=place, env=self.environment, **as_user(self.user),
                 capture_output=True, timeout=120, check=False,
             )  # fmt: skip
             if done.returncode:
@@ -77,7 +77,10 @@ class Run:
     def renew(self) -> None:
         """The files as the recipe has them."""
         for name, text in self.recipe.get("files", {}).items():
-            (self.place / name).write_text(self.filled(text))
+            path = self.place / name
+            path.write_text(self.filled(text))
+            if self.user is not None:
+                os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
     def spoil(self) -> None:
         for name, text in self.recipe["broken"].items():
@@ -113,7 +116,7 @@ class Run:
         with self.up() as one:
             one.heard.clear()
             one.send(name)
-            if not one.listen(END if ends else RELOADED, one.over):
+            if not one.listen(self.recipe.get("patience", END) if ends else RELOADED, one.over):
                 return "; ".join(["goes on", *_said(one.heard, one)])
             one.listen(0.5)
             left = len(descendants())

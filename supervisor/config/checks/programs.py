@@ -6,8 +6,9 @@ not problems.  What is known stands in supervisor/programs/book.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from signal import SIGTERM
+from typing import Any
 
 from supervisor.config.source.key_path import Key
 from supervisor.config.units import quoted
@@ -46,8 +47,12 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
             )
             return
     if wanted and not any_flag(arguments, wanted):
-        unless = f", unless its configuration has {file}" if (file := program.foreground.get("file")) else ""
+        unless = _unless(program.foreground)
         yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
+
+
+def _unless(table: Mapping[str, Any]) -> str:
+    return f", unless its configuration has {table['file']}" if "file" in table else ""
 
 
 def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
@@ -74,9 +79,14 @@ def _heartbeat(spec: ServiceSpec, program: Program, arguments: Sequence[str]) ->
 
 
 def _stop(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
-    wanted = program.stop.get("signal")
-    if wanted is not None and spec.stop_steps[0].signal == SIGTERM:
-        yield ("stop_signal",), f"{program.stop['because']}; write stop_signal = {quoted(wanted)}"
+    stop = program.stop
+    if not applies(stop, arguments):
+        return
+    if "signal" in stop and spec.stop_steps[0].signal == SIGTERM:
+        yield ("stop_signal",), f"{stop['because']}; write stop_signal = {quoted(stop['signal'])}{_unless(stop)}"
+    if spec.longest_stop < stop.get("timeout", 0.0):
+        wanted = quoted(f"{stop['timeout']:g}s")
+        yield ("stop_timeout",), f"{stop['because']}; write stop_timeout = {wanted}{_unless(stop)}"
 
 
 def _sockets(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:

@@ -75,6 +75,24 @@ NGINX = (
         ),
         (["postgres"], 'stop_signal = "INT"', []),
         (
+            ["uwsgi", "--ini", "x"],
+            "",
+            [
+                "stop_signal: at TERM uWSGI starts again and does not end; "
+                'write stop_signal = "INT", unless its configuration has die-on-term = true'
+            ],
+        ),
+        (["uwsgi", "--ini", "x", "--die-on-term"], "", []),
+        (
+            ["squid", "--foreground"],
+            "",
+            [
+                "stop_timeout: at TERM Squid waits shutdown_lifetime, 30 s by default, also where no client is connected; "
+                'write stop_timeout = "40s", unless its configuration has a shorter shutdown_lifetime'
+            ],
+        ),
+        (["squid", "--foreground"], 'stop_timeout = "40s"', []),
+        (
             ["hypercorn", "a:b"],
             "",
             ['restart.policy: Hypercorn exits 0 also where its application cannot be loaded; write policy = "always"'],
