@@ -11,7 +11,7 @@ once        Options, and words after the name, with which it does one thing and 
             book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
-            only where one of these options is given.
+            only where one of these options is given; `does`: what it does without `one_of`, if not that.
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
@@ -69,6 +69,12 @@ class Program:
     def beats(self) -> bool:
         """It sent WATCHDOG=1."""
         return any("WATCHDOG=1" in said for said in self.seen["start"])
+
+    @property
+    def leaves(self) -> str:
+        """What it does without its option for the foreground."""
+        does: str = self.foreground.get("does", "goes to the background")
+        return does
 
     def meanings(self, code: int, arguments: Sequence[str]) -> Iterator[str]:
         """What an exit code of it may mean, by what was seen: sentences without a full stop."""

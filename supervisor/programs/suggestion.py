@@ -58,7 +58,7 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         made.command += wanted[0].split(" ", 1)
-        made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
+        made.reasons.append(f"without {wanted[0]} {program.title} {program.leaves} and counts as ended")
 
 
 def _ready(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from supervisor.programs.recognition import program_words
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
-    "foreground": {"one_of", "none_of", "file", "with"},
+    "foreground": {"one_of", "none_of", "file", "with", "does"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "timeout", "because", "but", "file"},
@@ -49,7 +49,8 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
     program = read(path)
     seen = program.seen
     if program.foreground and "background" in seen:
-        leaves = seen["background"].startswith("exit 0, ") and not seen["background"].endswith(" 0 left")
+        ends = seen["background"].startswith("exit 0, ")
+        leaves = ends and seen["background"].endswith(" 0 left") is ("does" in program.foreground)
         # It may stay with NOTIFY_SOCKET, which a service without notify does not get.
         assert leaves or seen["background"] == "stays"
     if program.ready.get("needs"):

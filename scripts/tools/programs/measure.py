@@ -132,9 +132,12 @@ class Run:
             return "; ".join([one.end() if ended else "goes on", *_said(one.heard, one)])
 
     def reloaded(self, *, broken: bool = False) -> str:
+        """What follows the signal for a reload, after the files were written anew: some look at their times."""
         with self.up() as one:
             if broken:
                 self.spoil()
+            else:
+                self.renew()
             one.heard.clear()
             one.send(self.recipe["reload"])
             ended = one.listen(RELOADED, one.over)

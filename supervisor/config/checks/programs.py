@@ -47,8 +47,10 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
             )
             return
     if wanted and not any_flag(arguments, wanted):
-        unless = _unless(program.foreground)
-        yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
+        yield (
+            ("command",),
+            f"{program.title} {program.leaves} and counts as ended; add {_words(wanted)}{_unless(program.foreground)}",
+        )
 
 
 def _unless(table: Mapping[str, Any]) -> str:

@@ -93,6 +93,15 @@ NGINX = (
         ),
         (["squid", "--foreground"], 'stop_timeout = "40s"', []),
         (
+            ["dnsdist", "-C", "x"],
+            "",
+            [
+                "command: dnsdist reads commands, ends with its standard input and counts as ended; "
+                'add "--supervised"'
+            ],
+        ),
+        (["dnsdist", "--supervised"], "", []),
+        (
             ["hypercorn", "a:b"],
             "",
             ['restart.policy: Hypercorn exits 0 also where its application cannot be loaded; write policy = "always"'],
