@@ -15,10 +15,10 @@ foreground  `one_of`: options of which one keeps it in the foreground; `none_of`
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
-            `because`: why; `but`: not with one of these options; `file`: nor where its own configuration has this.
+            `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`: not
+            with one of these, which are exact; `file`: nor where its own configuration has this.
 reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
-ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
-            `policy`: the restart policy that it needs.
+ends        `code` of an exit, and what it `means`; `with`, `but`: as above; `policy`: the restart policy that it needs.
 """
 
 from __future__ import annotations

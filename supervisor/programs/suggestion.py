@@ -38,12 +38,7 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     if program.beats:
         made.keys["heartbeat"] = {"source": "notify"}
         made.reasons.append(f"{program.title} sends WATCHDOG=1")
-    if program.stop and applies(program.stop, arguments):
-        if "signal" in program.stop:
-            made.keys["stop_signal"] = program.stop["signal"]
-        if "timeout" in program.stop:
-            made.keys["stop_timeout"] = f"{program.stop['timeout']:g}s"
-        made.reasons.append(program.stop["because"])
+    _stop(made, program, arguments)
     if (signal := program.reload.get("signal", "HUP")) != "HUP":
         made.keys["reload_signal"] = signal
         made.reasons.append(f"{program.title} reads its configuration again at {signal}")
@@ -59,6 +54,20 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         made.command += wanted[0].split(" ", 1)
         made.reasons.append(f"without {wanted[0]} {program.title} {program.leaves} and counts as ended")
+
+
+def _stop(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    stop = program.stop
+    if not stop or not applies(stop, arguments):
+        return
+    if "signal" in stop:
+        made.keys["stop_signal"] = stop["signal"]
+    if "timeout" in stop:
+        made.keys["stop_timeout"] = f"{stop['timeout']:g}s"
+    if "command" in stop:
+        wrapper = made.command[: len(made.command) - len(arguments) - 1]
+        made.command = [*wrapper, *stop["command"], *(word for word in arguments if word not in stop["with"])]
+    made.reasons.append(stop["because"])
 
 
 def _ready(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ KEYS = {
     "foreground": {"one_of", "none_of", "file", "with", "does"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
-    "stop": {"signal", "timeout", "because", "but", "file"},
+    "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},
     "reload": {"signal", "check"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
@@ -60,8 +60,9 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
     if program.reload:
         assert seen["reload"].startswith("goes on")
     if program.stop:
-        assert {"signal", "timeout"} & set(program.stop) and "because" in program.stop
-        assert seen["stop"][program.stop.get("signal", "TERM")].startswith("exit 0")
+        assert {"signal", "timeout", "command"} & set(program.stop) and "because" in program.stop
+        ended = seen["stop"][program.stop.get("signal", "TERM")]
+        assert ended.endswith(" left") if "command" in program.stop else ended.startswith("exit 0")
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ from supervisor.programs.suggestion import suggestion
         (["uwsgi", "--ini", "x"], "uwsgi", ["uwsgi", "--ini", "x"], {"ready": {"notify": True}, "stop_signal": "INT"}),
         (["uwsgi", "--die-on-term"], "uwsgi", ["uwsgi", "--die-on-term"], {"ready": {"notify": True}}),
         (["squid"], "squid", ["squid", "--foreground"], {"ready": {"notify": True}, "stop_timeout": "40s"}),
+        (["nice", "postfix", "-c", "x", "start-fg"], "postfix",
+         ["nice", "/usr/lib/postfix/sbin/master", "-s", "-c", "x"], {}),
         (["./run me.sh", "x"], "run-me", ["./run me.sh", "x"], {}),
         (["python", "-m", "my.app"], "my", ["python", "-m", "my.app"], {}),
         (["python", "-c", "x"], "python", ["python", "-c", "x"], {}),

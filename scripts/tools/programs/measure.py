@@ -18,7 +18,7 @@ from scripts.tools.bench.ports import free_port
 from scripts.tools.programs.manager import Managed, as_user, descendants, managed
 from supervisor.adapters.linux.procfs import children
 
-UP, END, RELOADED, SETTLED = 60.0, 15.0, 6.0, 2.0
+UP, END, RELOADED, SETTLED = 120.0, 15.0, 6.0, 2.0
 """Seconds: until it is up; until a signal that ends it has ended it; in which a reload ends it, if it
 does; in which the rest is said."""
 STOPS = ("TERM", "INT", "QUIT")

@@ -86,6 +86,8 @@ def _stop(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Note
         return
     if "signal" in stop and spec.stop_steps[0].signal == SIGTERM:
         yield ("stop_signal",), f"{stop['because']}; write stop_signal = {quoted(stop['signal'])}{_unless(stop)}"
+    if "command" in stop:
+        yield ("command",), f"{stop['because']}; write {' '.join(map(quoted, stop['command']))}"
     if spec.longest_stop < stop.get("timeout", 0.0):
         wanted = quoted(f"{stop['timeout']:g}s")
         yield ("stop_timeout",), f"{stop['because']}; write stop_timeout = {wanted}{_unless(stop)}"

@@ -102,6 +102,15 @@ NGINX = (
         ),
         (["dnsdist", "--supervised"], "", []),
         (
+            ["postfix", "start-fg"],
+            "",
+            [
+                "command: TERM ends only the shell of postfix start-fg, and leaves the mail system running; "
+                'write "/usr/lib/postfix/sbin/master" "-s"'
+            ],
+        ),
+        (["postfix", "check"], "", []),
+        (
             ["hypercorn", "a:b"],
             "",
             ['restart.policy: Hypercorn exits 0 also where its application cannot be loaded; write policy = "always"'],
