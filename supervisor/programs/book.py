@@ -11,12 +11,13 @@ once        Options, and words after the name, with which it does one thing and 
             book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
-            only where one of these options is given; `does`: what it does without `one_of`, if not that.
+            only where one of these options is given; `does`: what it does without `one_of`, if not that; `value`:
+            true where an option of `none_of` has a value after it.
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
-            `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`: not
-            with one of these, which are exact; `file`: nor where its own configuration has this.
+            `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`:
+            not with one of these, which are exact; `file`: nor where its own configuration has this.
 reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
 ends        `code` of an exit, and what it `means`; `with`, `but`: as above; `policy`: the restart policy that it needs.
 """

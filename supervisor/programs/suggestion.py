@@ -50,6 +50,10 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    for option in program.foreground.get("none_of", ()):
+        if option.startswith("-") and option in made.command and not program.foreground.get("value"):
+            made.command.remove(option)
+            made.reasons.append(f"with {option} {program.title} goes to the background and counts as ended")
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         made.command += wanted[0].split(" ", 1)

@@ -1,8 +1,9 @@
 """Measures what known programs do under a manager: what they say, and how each signal ends them.
 
-Each program of the folder `recipes` runs several times in a temporary folder, as Debian, PyPI or npm has it now.  What is
-seen is compared with supervisor/programs/book; a difference is printed with both values, and --write puts what was seen
-into the book.  Debian's that are not installed are left out; those of PyPI and npm are installed into a temporary folder.
+Each program of the folder `recipes` runs several times in a temporary folder, as Debian, PyPI or npm has it now.  What
+is seen is compared with supervisor/programs/book; a difference is printed with both values, and --write puts what was
+seen into the book.  Programs of Debian that are not installed are left out; those of PyPI and npm are installed into a
+temporary folder.
 """
 
 from __future__ import annotations

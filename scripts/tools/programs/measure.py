@@ -59,6 +59,7 @@ class Run:
         self.recipe, self.place = recipe, place
         self.words = {"dir": str(place), "port": str(free_port()), "port2": str(free_port())}
         self.environment = {"PATH": path, "HOME": str(place), "LANG": "C.UTF-8", **recipe.get("environment", {})}
+        self.patience: float = recipe.get("patience", END)
         self.user = pwd.getpwnam(recipe["user"]) if "user" in recipe and os.getuid() == 0 else None
         self.renew()
         if "setup" in recipe:
@@ -116,7 +117,7 @@ class Run:
         with self.up() as one:
             one.heard.clear()
             one.send(name)
-            if not one.listen(self.recipe.get("patience", END) if ends else RELOADED, one.over):
+            if not one.listen(self.patience if ends else RELOADED, one.over):
                 return "; ".join(["goes on", *_said(one.heard, one)])
             one.listen(0.5)
             left = len(descendants())
@@ -148,7 +149,7 @@ class Run:
         self.spoil()
         command = [self.filled(word) for word in self.recipe["command"]]
         with managed(command, self.place, self.environment, self.user) as one:
-            ended = one.listen(END, one.over)
+            ended = one.listen(self.patience, one.over)
             self.renew()
             return "; ".join([one.end() if ended else "goes on", *_said(one.heard, one)])
 
@@ -184,12 +185,14 @@ def _place(recipe: Recipe, path: str) -> Iterator[Run]:
 
 
 def _said(heard: Sequence[tuple[bool, str]], one: Managed) -> list[str]:
-    """The datagrams: names, with the values that say something; a child's are marked; repetitions are left out."""
+    """The datagrams: names, with the values that say something; a child's are marked; repetitions are left out.
+
+    So is WATCHDOG=1 after the first one, because it depends on the speed of the host where the next ones stand."""
     told: list[str] = []
     for main, text in heard:
         words = [_word(line) for line in text.split("\n") if line]
         line = " ".join(words) if main else f"child: {' '.join(words)}"
-        if line and (not told or told[-1] != line):
+        if line and (not told or told[-1] != line) and (line != "WATCHDOG=1" or line not in told):
             told.append(line)
     return told
 

@@ -29,6 +29,8 @@ def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
 
 
 def _words(options: Sequence[str]) -> str:
+    """The options to choose from; of one that stands with and without a value, the one with it."""
+    options = [option for option in options if not any(other.startswith(f"{option} ") for other in options)]
     return " or ".join(" ".join(quoted(word) for word in option.split(" ", 1)) for option in options)
 
 

@@ -87,7 +87,8 @@ NGINX = (
             ["squid", "--foreground"],
             "",
             [
-                "stop_timeout: at TERM Squid waits shutdown_lifetime, 30 s by default, also where no client is connected; "
+                "stop_timeout: at TERM Squid waits shutdown_lifetime, 30 s by default, also where no client is "
+                "connected; "
                 'write stop_timeout = "40s", unless its configuration has a shorter shutdown_lifetime'
             ],
         ),
@@ -95,10 +96,7 @@ NGINX = (
         (
             ["dnsdist", "-C", "x"],
             "",
-            [
-                "command: dnsdist reads commands, ends with its standard input and counts as ended; "
-                'add "--supervised"'
-            ],
+            ['command: dnsdist reads commands, ends with its standard input and counts as ended; add "--supervised"'],
         ),
         (["dnsdist", "--supervised"], "", []),
         (
@@ -110,6 +108,8 @@ NGINX = (
             ],
         ),
         (["postfix", "check"], "", []),
+        (["slapd"], "", ['command: slapd goes to the background and counts as ended; add "-d" "0"']),
+        (["slapd", "-d", "256"], "", []),
         (
             ["hypercorn", "a:b"],
             "",
