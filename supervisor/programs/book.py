@@ -12,7 +12,7 @@ once        Options, and words after the name, with which it does one thing and 
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
             only where one of these options is given; `does`: what it does without `one_of`, if not that; `value`:
-            true where an option of `none_of` has a value after it.
+            true where an option of `none_of` has a value after it; `first`: true where options come before the rest.
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;

@@ -56,7 +56,8 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
             made.reasons.append(f"with {option} {program.title} goes to the background and counts as ended")
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
-        made.command += wanted[0].split(" ", 1)
+        at = len(made.command) - (len(arguments) if program.foreground.get("first") else 0)
+        made.command[at:at] = wanted[0].split(" ", 1)
         made.reasons.append(f"without {wanted[0]} {program.title} {program.leaves} and counts as ended")
 
 

@@ -13,7 +13,7 @@ from supervisor.programs.recognition import program_words
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
-    "foreground": {"one_of", "none_of", "file", "with", "does", "value"},
+    "foreground": {"one_of", "none_of", "file", "with", "does", "value", "first"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},

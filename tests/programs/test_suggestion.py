@@ -38,6 +38,7 @@ from supervisor.programs.suggestion import suggestion
         (["memcached", "-d"], "memcached", ["memcached"], {}),
         (["uwsgi", "-d", "log", "--die-on-term"], "uwsgi", ["uwsgi", "-d", "log", "--die-on-term"],
          {"ready": {"notify": True}}),
+        (["nice", "privoxy", "conf"], "privoxy", ["nice", "privoxy", "--no-daemon", "conf"], {}),
         (["./run me.sh", "x"], "run-me", ["./run me.sh", "x"], {}),
         (["python", "-m", "my.app"], "my", ["python", "-m", "my.app"], {}),
         (["python", "-c", "x"], "python", ["python", "-c", "x"], {}),

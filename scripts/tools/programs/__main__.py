@@ -117,9 +117,11 @@ def _from_npm(package: str, folder: Path) -> str | None:
 
 
 def _from_debian(package: str) -> str | None:
-    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True, check=False)
-    found = re.match(r"(?:\d+:)?([^-+~]+)", done.stdout)
-    return found[1] if done.returncode == 0 and found else None
+    """Its version; none is told of a package of which only the configuration is left."""
+    command = ["dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.match(r"installed (?:\d+:)?([^-+~]+)", done.stdout)
+    return found[1] if found else None
 
 
 def _debian() -> str:
