@@ -11,8 +11,11 @@ once        Options, and words after the name, with which it does one thing and 
             book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
-            only where one of these options is given; `does`: what it does without `one_of`, if not that; `value`:
-            true where an option of `none_of` has a value after it; `first`: true where options come before the rest.
+            only where one of these options is given; `value`: true where an option of `none_of` has a value after it;
+            `first`: true where options come before the rest; `instead`: the word to write in place of that of
+            `none_of`.
+needs       `option` that it needs beside that for the foreground, and `because`: why; `with`: as above; `file`: the
+            line of its own configuration that does the same.
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
@@ -55,6 +58,7 @@ class Program:
     application: bool = False
     once: list[str] = field(default_factory=list)
     foreground: Table = field(default_factory=dict)
+    needs: list[Table] = field(default_factory=list)
     ready: Table = field(default_factory=dict)
     heartbeat: Table = field(default_factory=dict)
     stop: Table = field(default_factory=dict)
@@ -70,12 +74,6 @@ class Program:
     def beats(self) -> bool:
         """It sent WATCHDOG=1."""
         return any("WATCHDOG=1" in said for said in self.seen["start"])
-
-    @property
-    def leaves(self) -> str:
-        """What it does without its option for the foreground."""
-        does: str = self.foreground.get("does", "goes to the background")
-        return does
 
     def meanings(self, code: int, arguments: Sequence[str]) -> Iterator[str]:
         """What an exit code of it may mean, by what was seen: sentences without a full stop."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from supervisor.programs.book import Program, any_flag, any_option, applies, recognized
+from supervisor.programs.book import Program, any_flag, any_option, applies, has_option, recognized
 from supervisor.programs.recognition import program_words
 
 _LONGEST = 100  # letters of a name
@@ -34,6 +34,10 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     program, arguments = found
     made = Suggestion(program.names[0], list(command))
     _foreground(made, program, arguments)
+    for needed in program.needs:
+        if applies(needed, arguments) and not has_option(arguments, needed["option"]):
+            made.command.append(needed["option"])
+            made.reasons.append(needed["because"])
     _ready(made, program, arguments)
     if program.beats:
         made.keys["heartbeat"] = {"source": "notify"}
@@ -50,15 +54,17 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    instead = program.foreground.get("instead")
     for option in program.foreground.get("none_of", ()):
-        if option.startswith("-") and option in made.command and not program.foreground.get("value"):
-            made.command.remove(option)
+        if option in made.command and not program.foreground.get("value"):
+            at = made.command.index(option)
+            made.command[at : at + 1] = [instead] if instead else []
             made.reasons.append(f"with {option} {program.title} goes to the background and counts as ended")
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         at = len(made.command) - (len(arguments) if program.foreground.get("first") else 0)
         made.command[at:at] = wanted[0].split(" ", 1)
-        made.reasons.append(f"without {wanted[0]} {program.title} {program.leaves} and counts as ended")
+        made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
 
 
 def _stop(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from supervisor.programs.recognition import program_words
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
-    "foreground": {"one_of", "none_of", "file", "with", "does", "value", "first"},
+    "foreground": {"one_of", "none_of", "file", "with", "value", "first", "instead"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},
@@ -33,9 +33,11 @@ def test_a_file_of_the_book(path: Path) -> None:
     first, *_ = path.read_text().splitlines()
     table = tomllib.loads(path.read_text())
     assert tomllib.loads(first) == {"names": table["names"]}, "names are looked for in the first line alone"
-    assert set(table) <= {"names", "title", "application", "once", "seen", "ends", *KEYS}
+    assert set(table) <= {"names", "title", "application", "once", "seen", "ends", "needs", *KEYS}
     for key, known in KEYS.items():
         assert set(table.get(key, ())) <= known
+    for need in table.get("needs", ()):
+        assert {"option", "because"} <= set(need) <= {"option", "because", "with", "file"}
     for end in table.get("ends", ()):
         assert {"code", "means"} <= set(end) <= {"code", "means", "with", "but", "policy"}
         assert not end["means"].endswith(".")
@@ -49,8 +51,7 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
     program = read(path)
     seen = program.seen
     if program.foreground and "background" in seen:
-        ends = seen["background"].startswith("exit 0, ")
-        leaves = ends and seen["background"].endswith(" 0 left") is ("does" in program.foreground)
+        leaves = seen["background"].startswith("exit 0, ") and not seen["background"].endswith(" 0 left")
         # It may stay with NOTIFY_SOCKET, which a service without notify does not get.
         assert leaves or seen["background"] == "stays"
     if program.ready.get("needs"):

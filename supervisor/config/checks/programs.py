@@ -23,7 +23,7 @@ def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
     if found is None:
         return
     program, arguments = found
-    for of in (_foreground, _ready, _heartbeat, _stop, _sockets, _ends):
+    for of in (_foreground, _needs, _ready, _heartbeat, _stop, _sockets, _ends):
         for key, note in of(spec, program, arguments):
             yield ("services", spec.name, *key), note
 
@@ -43,20 +43,23 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     for option in program.foreground.get("none_of", ()):
         if has_option(arguments, option):
-            yield (
-                ("command",),
-                f"{program.title} goes to the background with {option} and counts as ended; leave it out",
-            )
+            instead = program.foreground.get("instead")
+            advice = f"write {quoted(instead)} in its place" if instead else "leave it out"
+            yield ("command",), f"{program.title} goes to the background with {option} and counts as ended; {advice}"
             return
     if wanted and not any_flag(arguments, wanted):
-        yield (
-            ("command",),
-            f"{program.title} {program.leaves} and counts as ended; add {_words(wanted)}{_unless(program.foreground)}",
-        )
+        unless = _unless(program.foreground)
+        yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
 
 
 def _unless(table: Mapping[str, Any]) -> str:
     return f", unless its configuration has {table['file']}" if "file" in table else ""
+
+
+def _needs(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    for needed in program.needs:
+        if applies(needed, arguments) and not has_option(arguments, needed["option"]):
+            yield ("command",), f"{needed['because']}; add {quoted(needed['option'])}{_unless(needed)}"
 
 
 def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:

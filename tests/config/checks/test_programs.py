@@ -96,18 +96,35 @@ NGINX = (
         (
             ["dnsdist", "-C", "x"],
             "",
-            ['command: dnsdist reads commands, ends with its standard input and counts as ended; add "--supervised"'],
+            [
+                "command: without --supervised dnsdist reads commands, and exits 0 at the end of its standard input; "
+                'add "--supervised"'
+            ],
         ),
         (["dnsdist", "--supervised"], "", []),
+        (
+            ["uwsgi", "--die-on-term", "--module", "x"],
+            "",
+            [
+                "command: without --need-app uWSGI sends READY=1 and goes on without an application that it cannot "
+                'load; add "--need-app", unless its configuration has need-app = true'
+            ],
+        ),
+        (["uwsgi", "--die-on-term", "--need-app", "--module", "x"], "", []),
         (
             ["postfix", "start-fg"],
             "",
             [
-                "command: TERM ends only the shell of postfix start-fg, and leaves the mail system running; "
-                'write "/usr/lib/postfix/sbin/master" "-s"'
+                "command: the mail system goes on when postfix start-fg is sent TERM, and when postfix start has "
+                'ended; write "/usr/lib/postfix/sbin/master" "-s"'
             ],
         ),
         (["postfix", "check"], "", []),
+        (
+            ["caddy", "start"],
+            "",
+            ['command: Caddy goes to the background with start and counts as ended; write "run" in its place'],
+        ),
         (["slapd"], "", ['command: slapd goes to the background and counts as ended; add "-d" "0"']),
         (["slapd", "-d", "256"], "", []),
         (
