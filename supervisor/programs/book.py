@@ -11,15 +11,20 @@ once        Options, and words after the name, with which it does one thing and 
             book says is not of such a command.  `--help` and `--version` are so for all.
 foreground  `one_of`: options of which one keeps it in the foreground; `none_of`: options that send it to the
             background; `file`: the line of its own configuration that does the same as an option; `with`: this holds
-            only where one of these options is given.
+            only where one of these options is given; `value`: true where an option of `none_of` has a value after it;
+            `first`: true where options come before the rest; `instead`: the word to write in place of that of
+            `none_of`.
+needs       `option` that it needs beside that for the foreground, and `because`: why; `with`: as above; `file`: the
+            line of its own configuration that does the same.
 ready       `needs`: options of which one makes it send READY=1; `instead`: what to write where it sends none.
 heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `instead`: as above.
-stop        `signal`: what ends it as an operator expects where TERM does not, `because`: why.
+stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
+            `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`:
+            not with one of these, which are exact; `file`: nor where its own configuration has this.
 reload      `signal`; `check`: a command that fails for a configuration that it cannot read.  One of the program itself
             gets the arguments of the service as well; in one of another program FILE stands for the value of the option
             `file`, and [FILE] may be left out.
-ends        `code` of an exit, and what it `means`; `with`: as above; `but`: not with one of these, which are exact;
-            `policy`: the restart policy that it needs.
+ends        `code` of an exit, and what it `means`; `with`, `but`: as above; `policy`: the restart policy that it needs.
 """
 
 from __future__ import annotations
@@ -55,6 +60,7 @@ class Program:
     application: bool = False
     once: list[str] = field(default_factory=list)
     foreground: Table = field(default_factory=dict)
+    needs: list[Table] = field(default_factory=list)
     ready: Table = field(default_factory=dict)
     heartbeat: Table = field(default_factory=dict)
     stop: Table = field(default_factory=dict)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from supervisor.programs.book import Program, any_flag, any_option, applies, recognized
+from supervisor.programs.book import Program, any_flag, any_option, applies, has_option, recognized
 from supervisor.programs.recognition import program_words
 from supervisor.programs.reload import ends_at_reload, reload_check
 
@@ -36,13 +36,15 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     program, arguments = found
     made = Suggestion(program.names[0], list(command))
     _foreground(made, program, arguments)
+    for needed in program.needs:
+        if applies(needed, arguments) and not has_option(arguments, needed["option"]):
+            made.command.append(needed["option"])
+            made.reasons.append(needed["because"])
     _ready(made, program, arguments)
     if program.beats:
         made.keys["heartbeat"] = {"source": "notify"}
         made.reasons.append(f"{program.title} sends WATCHDOG=1")
-    if program.stop:
-        made.keys["stop_signal"] = program.stop["signal"]
-        made.reasons.append(program.stop["because"])
+    _stop(made, program, arguments)
     if (signal := program.reload.get("signal", "HUP")) != "HUP":
         made.keys["reload_signal"] = signal
         made.reasons.append(f"{program.title} reads its configuration again at {signal}")
@@ -58,10 +60,31 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    instead = program.foreground.get("instead")
+    for option in program.foreground.get("none_of", ()):
+        if option in made.command and not program.foreground.get("value"):
+            at = made.command.index(option)
+            made.command[at : at + 1] = [instead] if instead else []
+            made.reasons.append(f"with {option} {program.title} goes to the background and counts as ended")
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
-        made.command += wanted[0].split(" ", 1)
+        at = len(made.command) - (len(arguments) if program.foreground.get("first") else 0)
+        made.command[at:at] = wanted[0].split(" ", 1)
         made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
+
+
+def _stop(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
+    stop = program.stop
+    if not stop or not applies(stop, arguments):
+        return
+    if "signal" in stop:
+        made.keys["stop_signal"] = stop["signal"]
+    if "timeout" in stop:
+        made.keys["stop_timeout"] = f"{stop['timeout']:g}s"
+    if "command" in stop:
+        wrapper = made.command[: len(made.command) - len(arguments) - 1]
+        made.command = [*wrapper, *stop["command"], *(word for word in arguments if word not in stop["with"])]
+    made.reasons.append(stop["because"])
 
 
 def _ready(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:

@@ -14,10 +14,10 @@ from supervisor.programs.reload import FILE, OPTIONAL_FILE
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
-    "foreground": {"one_of", "none_of", "file", "with"},
+    "foreground": {"one_of", "none_of", "file", "with", "value", "first", "instead"},
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
-    "stop": {"signal", "because"},
+    "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},
     "reload": {"signal", "check", "file"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
@@ -34,9 +34,11 @@ def test_a_file_of_the_book(path: Path) -> None:
     first, *_ = path.read_text().splitlines()
     table = tomllib.loads(path.read_text())
     assert tomllib.loads(first) == {"names": table["names"]}, "names are looked for in the first line alone"
-    assert set(table) <= {"names", "title", "application", "once", "seen", "ends", *KEYS}
+    assert set(table) <= {"names", "title", "application", "once", "seen", "ends", "needs", *KEYS}
     for key, known in KEYS.items():
         assert set(table.get(key, ())) <= known
+    for need in table.get("needs", ()):
+        assert {"option", "because"} <= set(need) <= {"option", "because", "with", "file"}
     for end in table.get("ends", ()):
         assert {"code", "means"} <= set(end) <= {"code", "means", "with", "but", "policy"}
         assert not end["means"].endswith(".")
@@ -64,7 +66,9 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
         assert bool(file) is ("file" in program.reload) and not (own and file), "its own gets all arguments"
         assert len(check) > 1
     if program.stop:
-        assert seen["stop"][program.stop["signal"]].startswith("exit 0")
+        assert {"signal", "timeout", "command"} & set(program.stop) and "because" in program.stop
+        ended = seen["stop"][program.stop.get("signal", "TERM")]
+        assert ended.endswith(" left") if "command" in program.stop else ended.startswith("exit 0")
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Measures what known programs do under a manager: what they say, and how each signal ends them.
 
-Each program of recipes.toml runs several times in a temporary folder, as Debian or PyPI has it now.  What is seen is
-compared with supervisor/programs/book; a difference is printed with both values, and --write puts what was seen into
-the book.  Programs that are not installed are left out, those of PyPI are installed into a temporary environment.
+Each program of the folder `recipes` runs several times in a temporary folder, as Debian, PyPI or npm has it now.  What
+is seen is compared with supervisor/programs/book; a difference is printed with both values, and --write puts what was
+seen into the book.  Programs of Debian that are not installed are left out; those of PyPI and npm are installed into a
+temporary folder.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,7 @@ from scripts.tools.programs.supervised_file import keep
 HERE = Path(__file__).parent
 BOOK = HERE.parents[2] / "supervisor" / "programs" / "book"
 SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SOURCES = {"pypi": "PyPI", "npm": "npm"}
 ABOUT = ("version", "source", "on")
 
 
@@ -43,7 +47,9 @@ def main() -> int:
     )
     parser.add_argument("--write", action="store_true", help="put what was seen into the book")
     options = parser.parse_args()
-    recipes: dict[str, dict[str, Any]] = tomllib.loads((HERE / "recipes.toml").read_text())
+    recipes: dict[str, dict[str, Any]] = {}
+    for file in sorted((HERE / "recipes").glob("*.toml")):
+        recipes |= tomllib.loads(file.read_text())
     for recipe in recipes.values():
         if "files_of" in recipe:
             recipe["files"] = recipes[recipe["files_of"]]["files"]
@@ -62,9 +68,10 @@ def _one(name: str, recipe: dict[str, Any], write: bool, supervised: bool) -> bo
     kind, _, package = recipe["package"].partition(":")
     with tempfile.TemporaryDirectory(prefix="programs-") as folder:
         path = SYSTEM + "".join(f":{place}" for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
-        if kind == "pypi":
+        if kind in ("pypi", "npm"):
+            Path(folder).chmod(0o755)
             path = f"{folder}/bin:{path}"
-            version = _from_pypi(package, Path(folder))
+            version = (_from_pypi if kind == "pypi" else _from_npm)(package, Path(folder))
         else:
             version = _from_debian(package)
         if version is None:
@@ -77,7 +84,7 @@ def _one(name: str, recipe: dict[str, Any], write: bool, supervised: bool) -> bo
         except NotUp as error:
             print(f"{name} {version}: does not come up here: {error}", flush=True)
             return True
-    source = f"PyPI {package}" if kind == "pypi" else f"Debian {_debian()} {package}"
+    source = f"{SOURCES[kind]} {package}" if kind in SOURCES else f"Debian {_debian()} {package}"
     about = {"version": version, "source": source, "on": datetime.now(UTC).date()}
     before = tomllib.loads(text)["seen"] if (text := _text(name)) and "[seen]" in text else {}
     lines = [
@@ -119,9 +126,20 @@ def _from_pypi(package: str, folder: Path) -> str | None:
     return done.stdout.strip()
 
 
+def _from_npm(package: str, folder: Path) -> str | None:
+    """Install it into `folder`; returns its version."""
+    if shutil.which("npm") is None:
+        return None
+    command = ["npm", "install", "--global", "--prefix", str(folder), "--no-audit", "--no-fund", package]
+    subprocess.run(command, check=True, capture_output=True)
+    version: str = json.loads((folder / "lib" / "node_modules" / package / "package.json").read_text())["version"]
+    return version
+
+
 def _from_debian(package: str) -> str | None:
-    asked = ["dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", package]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    """Its version; none is told of a package of which only the configuration is left."""
+    command = ["dpkg-query", "-W", "-f=${db:Status-Status} ${Version}", package]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.match(r"installed (?:\d+:)?([^-+~]+)", done.stdout)
     return found[1] if found else None
 

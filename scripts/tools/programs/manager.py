@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import ctypes
 import os
+import pwd
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from supervisor.adapters.linux import procfs
 
@@ -90,12 +92,17 @@ class Managed:
         return f"exit {code}" if code >= 0 else signal.Signals(-code).name
 
 
+def as_user(user: pwd.struct_passwd | None) -> dict[str, Any]:
+    """The arguments of Popen that run a process as this user."""
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+
+
 @contextmanager
 def managed(
     command: Sequence[str],
     place: Path,
     environment: Mapping[str, str],
-    user: int | None = None,
+    user: pwd.struct_passwd | None = None,
     listening: socket.socket | None = None,
 ) -> Iterator[Managed]:
     """The program in `place`; `listening` is passed to it as LISTEN_FDS.  In the end nothing of it is left."""
@@ -117,7 +124,7 @@ def managed(
                 full,
                 cwd=place,
                 env={**environment, **told},
-                user=user,
+                **as_user(user),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

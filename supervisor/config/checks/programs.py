@@ -7,8 +7,9 @@ not problems.  What is known stands in supervisor/programs/book.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from signal import SIGTERM
+from typing import Any
 
 from supervisor.config.source.key_path import Key
 from supervisor.config.units import quoted
@@ -24,12 +25,14 @@ def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
     if found is None:
         return
     program, arguments = found
-    for of in (_foreground, _ready, _heartbeat, _stop, _reload, _sockets, _ends):
+    for of in (_foreground, _needs, _ready, _heartbeat, _stop, _reload, _sockets, _ends):
         for key, note in of(spec, program, arguments):
             yield ("services", spec.name, *key), note
 
 
 def _words(options: Sequence[str]) -> str:
+    """The options to choose from; of one that stands with and without a value, the one with it."""
+    options = [option for option in options if not any(other.startswith(f"{option} ") for other in options)]
     return " or ".join(" ".join(quoted(word) for word in option.split(" ", 1)) for option in options)
 
 
@@ -42,14 +45,23 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     for option in program.foreground.get("none_of", ()):
         if has_option(arguments, option):
-            yield (
-                ("command",),
-                f"{program.title} goes to the background with {option} and counts as ended; leave it out",
-            )
+            instead = program.foreground.get("instead")
+            advice = f"write {quoted(instead)} in its place" if instead else "leave it out"
+            yield ("command",), f"{program.title} goes to the background with {option} and counts as ended; {advice}"
             return
     if wanted and not any_flag(arguments, wanted):
-        unless = f", unless its configuration has {file}" if (file := program.foreground.get("file")) else ""
+        unless = _unless(program.foreground)
         yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
+
+
+def _unless(table: Mapping[str, Any]) -> str:
+    return f", unless its configuration has {table['file']}" if "file" in table else ""
+
+
+def _needs(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    for needed in program.needs:
+        if applies(needed, arguments) and not has_option(arguments, needed["option"]):
+            yield ("command",), f"{needed['because']}; add {quoted(needed['option'])}{_unless(needed)}"
 
 
 def _ready(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
@@ -76,9 +88,16 @@ def _heartbeat(spec: ServiceSpec, program: Program, arguments: Sequence[str]) ->
 
 
 def _stop(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
-    wanted = program.stop.get("signal")
-    if wanted is not None and spec.stop_steps[0].signal == SIGTERM:
-        yield ("stop_signal",), f"{program.stop['because']}; write stop_signal = {quoted(wanted)}"
+    stop = program.stop
+    if not applies(stop, arguments):
+        return
+    if "signal" in stop and spec.stop_steps[0].signal == SIGTERM:
+        yield ("stop_signal",), f"{stop['because']}; write stop_signal = {quoted(stop['signal'])}{_unless(stop)}"
+    if "command" in stop:
+        yield ("command",), f"{stop['because']}; write {' '.join(map(quoted, stop['command']))}"
+    if spec.longest_stop < stop.get("timeout", 0.0):
+        wanted = quoted(f"{stop['timeout']:g}s")
+        yield ("stop_timeout",), f"{stop['because']}; write stop_timeout = {wanted}{_unless(stop)}"
 
 
 def _reload(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:

@@ -75,6 +75,59 @@ NGINX = (
         ),
         (["postgres"], 'stop_signal = "INT"', []),
         (
+            ["uwsgi", "--ini", "x"],
+            "",
+            [
+                "stop_signal: at TERM uWSGI starts again and does not end; "
+                'write stop_signal = "INT", unless its configuration has die-on-term = true'
+            ],
+        ),
+        (["uwsgi", "--ini", "x", "--die-on-term"], "", []),
+        (
+            ["squid", "--foreground"],
+            "",
+            [
+                "stop_timeout: at TERM Squid waits shutdown_lifetime, 30 s by default, also where no client is "
+                "connected; "
+                'write stop_timeout = "40s", unless its configuration has a shorter shutdown_lifetime'
+            ],
+        ),
+        (["squid", "--foreground"], 'stop_timeout = "40s"', []),
+        (
+            ["dnsdist", "-C", "x"],
+            "",
+            [
+                "command: without --supervised dnsdist reads commands, and exits 0 at the end of its standard input; "
+                'add "--supervised"'
+            ],
+        ),
+        (["dnsdist", "--supervised"], "", []),
+        (
+            ["uwsgi", "--die-on-term", "--module", "x"],
+            "",
+            [
+                "command: without --need-app uWSGI sends READY=1 and goes on without an application that it cannot "
+                'load; add "--need-app", unless its configuration has need-app = true'
+            ],
+        ),
+        (["uwsgi", "--die-on-term", "--need-app", "--module", "x"], "", []),
+        (
+            ["postfix", "start-fg"],
+            "",
+            [
+                "command: the mail system goes on when postfix start-fg is sent TERM, and when postfix start has "
+                'ended; write "/usr/lib/postfix/sbin/master" "-s"'
+            ],
+        ),
+        (["postfix", "check"], "", []),
+        (
+            ["caddy", "start"],
+            "",
+            ['command: Caddy goes to the background with start and counts as ended; write "run" in its place'],
+        ),
+        (["slapd"], "", ['command: slapd goes to the background and counts as ended; add "-d" "0"']),
+        (["slapd", "-d", "256"], "", []),
+        (
             ["hypercorn", "a:b"],
             "",
             ['restart.policy: Hypercorn exits 0 also where its application cannot be loaded; write policy = "always"'],
