@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from supervisor.launch import become_daemon, plain_run, reset_inherited
+from supervisor.launch import become_daemon, open_standard_descriptors, plain_run
 
 
 def main() -> int:
     """Run one command; returns the exit code."""
-    reset_inherited()
+    open_standard_descriptors()
     run = plain_run(sys.argv[1:])
     if run is not None:
         become_daemon(*run)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
-from typing import TYPE_CHECKING, Any
 
 from supervisor.control_socket import ControlSocket, peer, quoted, target_of
-from supervisor.daemon_stream import Stream
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from supervisor.core.model.balance_documents import Balances
     from supervisor.core.model.breaker_document import BreakerStatus
     from supervisor.core.model.document_types import JSON
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.log_documents import Logs
     from supervisor.core.model.order_documents import Rollout, Rollouts
+    from supervisor.daemon_stream import Stream
 
 
 class Client:
@@ -192,6 +194,8 @@ class Client:
         `for_order`: use one of the places that the daemon keeps for commands that wait for their order.
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
+        from supervisor.daemon_stream import Stream
+
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
         beat = interval if "status" in topics else None
         return Stream(self._socket, target_of("/v1/stream", query), after, reconnect, beat, for_order)

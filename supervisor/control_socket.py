@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from json import loads
-from typing import Any, BinaryIO
 
 from supervisor.adapters.linux.directories import Untrusted, socket_owner
 from supervisor.errors import (
@@ -30,6 +29,10 @@ from supervisor.errors import (
     UsageError,
 )
 from supervisor.http_answer import read_body, read_head
+
+TYPE_CHECKING = False  # typing costs
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
 
 ANSWER_SECONDS = 30.0
 """Seconds that a client waits for an answer.  An order says so, and is not carried out later."""
@@ -194,7 +197,7 @@ class _Incoming(io.RawIOBase):
 def _same_clock(pid: int) -> bool:
     """Whether CLOCK_MONOTONIC is the same in that process: not so in another time namespace.  True if unknown."""
     with suppress(OSError):
-        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")  # noqa: PTH115 - pathlib costs
+        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")
     return True
 
 

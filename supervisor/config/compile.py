@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
             "error": str(error),
             "runtime_dir": places.runtime_dir,
             "state_dir": places.state_dir,
-            "folder": folder_identity(absolute(path).parent),
+            "folder": folder_identity(os.path.dirname(absolute(path))),
         }
         code = error.exit_code
     try:

@@ -9,61 +9,65 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from supervisor.config.source.expand import expand
 from supervisor.config.source.project import find_name, folder_name, is_name, known_as
 from supervisor.config.source.read import read_text
 from supervisor.errors import ConfigError
 from supervisor.last_directories import Locations, look_up, runtime_root
 from supervisor.trusted_users import trusted_users
 
-NAME = "services.toml"
-SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
+TYPE_CHECKING = False  # typing, pathlib and tomllib cost
+if TYPE_CHECKING:
+    from typing import Any
 
+NAME = "services.toml"
+SYSTEM_WIDE = "/etc/supervisor/services.toml"
+
+_LINE = re.compile(
+    r"""[ \t]*(?:(\[[ \t]*supervisor[ \t]*\])|([A-Za-z0-9_-]+)[ \t]*=[ \t]*"""
+    r"""("[^"\\\0-\x08\x0a-\x1f\x7f]*"|'[^'\0-\x08\x0a-\x1f\x7f]*'|true|false|0|[1-9][0-9]{0,17}))?"""
+    r"""[ \t]*(?:#[^\0-\x08\x0a-\x1f\x7f]*)?\r?"""
+)
+"""A line of TOML: the header [supervisor], or a key with a string without escapes, a truth value or a whole number."""
 _HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
 _OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
 
 
-def default_path(env: Mapping[str, str] = os.environ) -> Path:
+def default_path(env: Mapping[str, str] = os.environ) -> str:
     """services.toml in the current directory, else in the nearest one above that has one (`_above`), else the
     system-wide one.  It need not exist."""
-    here = Path(NAME)
-    if here.exists():
-        return here
-    return _above(env) or (SYSTEM_WIDE if SYSTEM_WIDE.exists() else here)
+    if os.path.exists(NAME):
+        return NAME
+    return _above(env) or (SYSTEM_WIDE if os.path.exists(SYSTEM_WIDE) else NAME)
 
 
-def _above(env: Mapping[str, str]) -> Path | None:
-    """services.toml in the nearest directory above the current one that has one to be trusted; None where there is
+def _above(env: Mapping[str, str]) -> str:
+    """services.toml in the nearest directory above the current one that has one to be trusted; empty where there is
     none.
 
     The search ends at the border of the file system, as that of git does.  There is none where a daemon of the current
     directory runs on although its file is gone: commands have to reach that one."""
     try:
-        here = Path(_working_directory())
-        if look_up(str(here / NAME), env) is not None:
-            return None
-        device = here.stat().st_dev
-        for folder in here.parents:
-            if folder.stat().st_dev != device:
-                break
-            if _is_trusted(folder):
-                return folder / NAME
+        folder = _working_directory()
+        if look_up(os.path.join(folder, NAME), env) is not None:
+            return ""
+        device = os.stat(folder).st_dev
+        while (parent := os.path.dirname(folder)) != folder and os.stat(parent).st_dev == device:
+            if _is_trusted(parent):
+                return os.path.join(parent, NAME)
+            folder = parent
     except (OSError, ConfigError):
         pass
-    return None
+    return ""
 
 
-def _is_trusted(folder: Path) -> bool:
+def _is_trusted(folder: str) -> bool:
     """Whether services.toml is in this directory, and only this user, root and trusted users could have put it there:
     a user may be in a directory below one of another user, or below /tmp, without meaning a file there."""
-    file = folder / NAME
+    file = os.path.join(folder, NAME)
     try:
-        found = [folder.stat(), file.lstat(), file.stat()]
+        found = [os.stat(folder), os.lstat(file), os.stat(file)]
     except OSError:
         return False
     users = {os.geteuid(), *trusted_users()}
@@ -82,10 +86,10 @@ def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ)
     try:
         table = _supervisor_table(read_text(file))
     except ConfigError:
-        if (known := look_up(str(file), env)) is None:
+        if (known := look_up(file, env)) is None:
             raise
         return known
-    if not table and (known := look_up(str(file), env)) is not None:
+    if not table and (known := look_up(file, env)) is not None:
         return known
     return locate(file, table, env)
 
@@ -93,7 +97,7 @@ def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ)
 def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
     """The locations of the daemon that ran this file last, whatever has become of the file since."""
     file = absolute(path)
-    if (known := look_up(str(file), env)) is not None:
+    if (known := look_up(file, env)) is not None:
         return known
     try:
         return locations(file, env)
@@ -101,13 +105,12 @@ def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.env
         return locate(file, {}, env)
 
 
-def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
+def locate(file: str, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
     """The locations by the `[supervisor]` table of `file`, with defaults for missing keys."""
     root = os.geteuid() == 0
-    state = env.get("XDG_STATE_HOME")
-    kept = Path(state) if state else Path.home() / ".local/state"
+    state = env.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     all_runtime = runtime_root(env)
-    all_state = Path("/var/lib/supervisor") if root else kept / "supervisor"
+    all_state = "/var/lib/supervisor" if root else os.path.join(state, "supervisor")
     runtime_dir = _directory(file, supervisor.get("runtime_dir"), env)
     state_dir = _directory(file, supervisor.get("state_dir"), env)
     given = supervisor.get("name")
@@ -116,14 +119,14 @@ def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) ->
     else:
         parents = [parent for given, parent in ((runtime_dir, all_runtime), (state_dir, all_state)) if not given]
         name = find_name(file, parents) if parents else folder_name(file)
-    runtime_dir = runtime_dir or str(all_runtime / name)
-    state_dir = state_dir or str(all_state / name)
+    runtime_dir = runtime_dir or f"{all_runtime}/{name}"
+    state_dir = state_dir or f"{all_state}/{name}"
     return Locations(name, runtime_dir, state_dir, known_as(file, (runtime_dir, state_dir)))
 
 
-def absolute(path: str | os.PathLike[str]) -> Path:
+def absolute(path: str | os.PathLike[str]) -> str:
     """The absolute path, links unresolved: a folder `current` that moves between releases keeps its name."""
-    return Path(os.path.normpath(path if os.path.isabs(path) else os.path.join(_working_directory(), path)))  # noqa: PTH117, PTH118
+    return os.path.normpath(path if os.path.isabs(path) else os.path.join(_working_directory(), path))
 
 
 def _working_directory() -> str:
@@ -131,25 +134,30 @@ def _working_directory() -> str:
     where it is gone."""
     named = os.environ.get("PWD", "")
     try:
-        if named.startswith("/") and named == os.path.normpath(named) and os.path.samefile(named, "."):  # noqa: PTH121
+        if named.startswith("/") and named == os.path.normpath(named) and os.path.samefile(named, "."):
             return named
     except OSError:  # PWD is out of date
         pass
     try:
-        return os.getcwd()  # noqa: PTH109
+        return os.getcwd()
     except OSError:
         raise ConfigError(
             "the current directory no longer exists", "Name the file by its full path: -f PATH."
         ) from None
 
 
-def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:
+def _directory(file: str, given: object, env: Mapping[str, str]) -> str:
     if not isinstance(given, str) or not given:
         return ""
-    try:
-        return str(file.parent / expand(given, env))
-    except ValueError:
-        return ""
+    if "$" in given:
+        from supervisor.config.source.expand import expand
+
+        try:
+            given = expand(given, env)
+        except ValueError:
+            return ""
+    parts = os.path.join(os.path.dirname(file), given).split("/")
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
 def _supervisor_table(text: str) -> Mapping[str, Any]:
@@ -163,11 +171,36 @@ def _supervisor_table(text: str) -> Mapping[str, Any]:
     if ours:
         following = _HEADER.search(text, ours.end())
         section += text[ours.start() : following.start() if following else len(text)]
-    candidates = [text, section] if '"""' in text or "'''" in text else [section]
-    for candidate in candidates:
+    in_strings = '"""' in text or "'''" in text
+    if not in_strings and (table := _one_line_values(section)) is not None:
+        return table
+    import tomllib
+
+    for candidate in (text, section) if in_strings else (section,):
         try:
             table = tomllib.loads(candidate).get("supervisor")
         except (ValueError, RecursionError):
             continue
         return table if isinstance(table, dict) else {}
     return {}
+
+
+def _one_line_values(section: str) -> dict[str, Any] | None:
+    """The table of a section in which each line is a key with a plain value, a comment or blank; else None.
+
+    Most files are like this, and the parser of the standard library takes half as long to import as an interpreter to
+    start."""
+    found: dict[str, Any] = {}
+    inside = False
+    for line in section.split("\n"):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            return None
+        header, key, value = match.groups()
+        inside = inside or header is not None
+        if key is None:
+            continue
+        if key in found or not inside:
+            return None
+        found[key] = value[1:-1] if value[0] in "\"'" else value == "true" if value.isalpha() else int(value)
+    return found
