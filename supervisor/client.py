@@ -49,8 +49,11 @@ class Client:
 
     def status(self, services: Sequence[str] = ()) -> Status:
         """The daemon, and one row per instance; of these services, instances and groups, or of all."""
-        answer: Status = self.get("/v1/status", service=services)
-        return answer
+        return self.status_and_text(services)[0]
+
+    def status_and_text(self, services: Sequence[str] = ()) -> tuple[Status, bytes]:
+        """The same, and its text as the daemon sent it."""
+        return self._socket.ask("GET", target_of("/v1/status", {"service": services}))
 
     def services(self) -> Services:
         """What is configured, in start order."""
@@ -206,4 +209,4 @@ class Client:
             return peer(sock)[0]
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        return self._socket.ask(method, target, body)
+        return self._socket.ask(method, target, body)[0]

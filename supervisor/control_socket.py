@@ -10,7 +10,6 @@ import io
 import os
 import select
 import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -68,8 +67,8 @@ class ControlSocket:
         self._on_wait = on_wait
         self._headers = "" if file is None else f"supervisor-file: {quoted(file)}\r\n"
 
-    def ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        """The JSON of an answer."""
+    def ask(self, method: str, target: str, body: bytes | None = None) -> tuple[Any, bytes]:
+        """The JSON of an answer, and its text as the daemon sent it."""
         answer_seconds = LONG_ANSWER_SECONDS.get(target, ANSWER_SECONDS)
         if target in LONG_ANSWER_SECONDS:
             self.ask("GET", "/healthz")  # a daemon that does nothing at all is not waited for that long
@@ -86,7 +85,7 @@ class ControlSocket:
                 raise self._no_answer(error, sock, answer_seconds) from None
         if status >= 400:
             raise _error(status, data)
-        return answer
+        return answer, data
 
     def follow(self, target: str, headers: str, beat: float | None) -> tuple[socket.socket, BinaryIO]:
         """A connection on which a stream has begun, and what comes through it.  `beat`: seconds from one message to the
@@ -233,8 +232,8 @@ def quoted(text: str) -> str:
 def peer(sock: socket.socket) -> tuple[int, int, int]:
     """Pid, user and group of the process at the other end, as the kernel reports them; pid 0 if it is in another pid
     namespace."""
-    found: tuple[int, int, int] = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return found
+    pid, user, group = memoryview(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)).cast("I")
+    return pid, user, group
 
 
 def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:

@@ -19,16 +19,6 @@ MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
-def open_standard_descriptors() -> None:
-    """Open those that a parent left closed: a socket or a pipe would get their numbers."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # the lowest free number is this one
-            os.set_inheritable(number, True)
-
-
 def let_children_be_awaited() -> None:
     """Undo that a parent ignored SIGCHLD: no child can be waited for then."""
     import signal

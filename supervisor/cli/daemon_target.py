@@ -42,6 +42,11 @@ class DaemonTarget:
         self._named = False
         self.color: bool | None = False if os.environ.get("NO_COLOR") or is_dumb() else None
 
+    @property
+    def paints(self) -> bool:
+        """Whether to print colour on stdout."""
+        return on_terminal() if self.color is None else self.color
+
     def name_file(self, path: str) -> None:
         """-f FILE: selects the daemon of that file."""
         self.given_file, self.given_socket = path, None

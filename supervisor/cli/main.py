@@ -7,7 +7,6 @@ import sys
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.output import Output, discard, prepare
 from supervisor.errors import SupervisorError
-from supervisor.launch import let_children_be_awaited
 
 INTERRUPTED = 130
 
@@ -51,10 +50,12 @@ def _run(arguments: list[str], target: DaemonTarget) -> int:
     asked = quick.understood(arguments, target)
     if asked is not None:
         return asked()
-    let_children_be_awaited()
     import click
 
     from supervisor.cli.commands import cli
+    from supervisor.launch import let_children_be_awaited
+
+    let_children_be_awaited()
 
     try:
         code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=target)

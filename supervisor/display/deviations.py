@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Supervisor

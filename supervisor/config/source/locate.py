@@ -7,7 +7,6 @@ being edited.
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 
@@ -22,16 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 NAME = "services.toml"
+_BLANK = " \t"
+_DIGITS = 18
 SYSTEM_WIDE = "/etc/supervisor/services.toml"
-
-_LINE = re.compile(
-    r"""[ \t]*(?:(\[[ \t]*supervisor[ \t]*\])|([A-Za-z0-9_-]+)[ \t]*=[ \t]*"""
-    r"""("[^"\\\0-\x08\x0a-\x1f\x7f]*"|'[^'\0-\x08\x0a-\x1f\x7f]*'|true|false|0|[1-9][0-9]{0,17}))?"""
-    r"""[ \t]*(?:#[^\0-\x08\x0a-\x1f\x7f]*)?\r?"""
-)
-"""A line of TOML: the header [supervisor], or a key with a string without escapes, a truth value or a whole number."""
-_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
-_OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
 
 
 def default_path(env: Mapping[str, str] = os.environ) -> str:
@@ -166,17 +158,14 @@ def _supervisor_table(text: str) -> Mapping[str, Any]:
     Only the head of the text and the section [supervisor] are parsed, unless a multi-line string could contain
     something that looks like it.
     """
-    first, ours = _HEADER.search(text), _OURS.search(text)
-    section = text[: first.start()] if first else text
-    if ours:
-        following = _HEADER.search(text, ours.end())
-        section += text[ours.start() : following.start() if following else len(text)]
+    section = _own_lines(text)
     in_strings = '"""' in text or "'''" in text
-    if not in_strings and (table := _one_line_values(section)) is not None:
-        return table
+    if not in_strings and (plain := _plain_values(section)) is not None:
+        return plain
     import tomllib
 
-    for candidate in (text, section) if in_strings else (section,):
+    own = "\n".join(section)
+    for candidate in (text, own) if in_strings else (own,):
         try:
             table = tomllib.loads(candidate).get("supervisor")
         except (ValueError, RecursionError):
@@ -185,22 +174,61 @@ def _supervisor_table(text: str) -> Mapping[str, Any]:
     return {}
 
 
-def _one_line_values(section: str) -> dict[str, Any] | None:
-    """The table of a section in which each line is a key with a plain value, a comment or blank; else None.
+def _own_lines(text: str) -> list[str]:
+    """The lines before the first table, and those of [supervisor] with its header."""
+    found: list[str] = []
+    head, inside = True, False
+    for line in text.split("\n"):
+        if line.lstrip(" \t").startswith("["):
+            if inside:
+                break
+            head, inside = False, _is_own_header(line)
+        if head or inside:
+            found.append(line)
+    return found
 
-    Most files are like this, and the parser of the standard library takes half as long to import as an interpreter to
-    start."""
+
+def _is_own_header(line: str) -> bool:
+    name, closed, _ = line.lstrip(" \t")[1:].partition("]")
+    return bool(closed) and name.strip(" \t") == "supervisor"
+
+
+def _plain_values(section: list[str]) -> dict[str, Any] | None:
+    """The table of a section in which each line is blank, a comment, or a key with a short value; else None.
+
+    Most files are like this, and to import a parser of TOML takes half as long as to start an interpreter."""
     found: dict[str, Any] = {}
     inside = False
-    for line in section.split("\n"):
-        match = _LINE.fullmatch(line)
-        if match is None:
+    for line in section:
+        text = line.removesuffix("\r").strip(_BLANK)
+        if not text.replace("\t", " ").isprintable():
             return None
-        header, key, value = match.groups()
-        inside = inside or header is not None
-        if key is None:
-            continue
-        if key in found or not inside:
-            return None
-        found[key] = value[1:-1] if value[0] in "\"'" else value == "true" if value.isalpha() else int(value)
+        if text.startswith("["):
+            inside = True
+            if text.partition("]")[2].strip(_BLANK)[:1] not in ("", "#"):
+                return None
+        elif text and text[0] != "#":
+            key, _, written = text.partition("=")
+            key, value = key.strip(_BLANK), _plain_value(written.strip(_BLANK))
+            if not inside or value is None or key in found or not _is_bare(key):
+                return None
+            found[key] = value
     return found
+
+
+def _plain_value(text: str) -> str | int | None:
+    """A string without escapes, a truth value or a whole number, perhaps before a comment; None: something else."""
+    quote = text[:1]
+    if quote in ("'", '"'):
+        value, closed, rest = text[1:].partition(quote)
+        ends = closed and rest.strip(_BLANK)[:1] in ("", "#")
+        return value if ends and not (quote == '"' and "\\" in value) else None
+    word = text.partition("#")[0].rstrip(_BLANK)
+    if word in ("true", "false"):
+        return word == "true"
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= _DIGITS and str(int(word)) == word else None
+
+
+def _is_bare(key: str) -> bool:
+    """Whether it is a key without dots and quotes."""
+    return key.isascii() and key.replace("-", "").replace("_", "a").isalnum()

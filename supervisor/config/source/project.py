@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from zlib import crc32
@@ -28,12 +27,13 @@ AT_FDCWD, STATX_BTIME = -100, 0x800
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-class Record(namedtuple("Record", "path folder")):
+class Record:
     """What a daemon wrote of its file.  `folder`: the identity of its folder; empty in what an earlier version left."""
 
-    __slots__ = ()
-    path: str
-    folder: str
+    __slots__ = ("folder", "path")
+
+    def __init__(self, path: str, folder: str) -> None:
+        self.path, self.folder = path, folder
 
 
 def is_name(given: object) -> bool:
