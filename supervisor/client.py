@@ -6,6 +6,7 @@ Each call uses a connection of its own (control_socket.py). `Client.stream` foll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from json import dumps
 
 from supervisor.control_socket import ControlSocket, peer, quoted, target_of
@@ -205,7 +206,7 @@ class Client:
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
-        with self._socket.connect() as sock:
+        with closing(self._socket.connect()) as sock:
             return peer(sock)[0]
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
