@@ -6,7 +6,6 @@ import os
 import sys
 
 
-
 def main() -> int:
     """Run one command; returns the exit code."""
     _open_standard_descriptors()

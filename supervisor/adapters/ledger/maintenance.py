@@ -153,8 +153,9 @@ class Maintenance:
         self.written = STEP if more else 0
 
     def _shorten_log(self, db: sqlite3.Connection) -> bool:
-        """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed. True: the last
-        of it is to be checkpointed soon.
+        """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed.
+
+        True: the last of it is to be checkpointed soon.
         """
         started = False
         size = wal_size(self._path)

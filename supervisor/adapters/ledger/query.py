@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from supervisor.adapters.ledger.schema import Unusable, require_regular, uri
@@ -70,12 +71,14 @@ def _events(db: sqlite3.Connection, rows: list[Sequence[Any]], query: EventQuery
     """The event objects of rows that match but for the time, in order and at most the limit."""
     since = -math.inf if query.since is None else query.since - 0.0005
     rows = [row for row in rows if row[1] >= since]
-    rows.sort()  # by id, which is unique
+    rows.sort(key=itemgetter(0))
     limit = max(0, query.limit)
     rows = rows[:limit] if query.after is not None else rows[len(rows) - min(limit, len(rows)) :]
     if not rows:
         return []
-    kept = {found[0] for found in db.execute("SELECT id FROM evidence WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))}
+    kept = {
+        found[0] for found in db.execute("SELECT id FROM evidence WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))
+    }
     details = _objects([row[9] for row in rows])
     return [_event(row, detail, row[0] in kept) for row, detail in zip(rows, details, strict=True)]
 

@@ -3,9 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.config.load import load
 from supervisor.config.source import locate
@@ -227,3 +230,28 @@ def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ConfigError, match="current directory no longer exists"):
         locate.absolute("services.toml")
     assert locate.absolute("/x/services.toml") == "/x/services.toml"
+
+
+PLAIN_LINES = st.sampled_from(
+    [
+        "", "  # a comment", "\t", 'name = "x"', "name = 'x' # y", "state_dir=\"/s p\"", 'name = "a\\u0041"',
+        "wait_ready = true",
+        "max_concurrent_restarts = 12#", "max_concurrent_restarts = 012", "a.b = 1", '"name" = "x"', "name = x", "name",
+        'name = "x" y', "name = \"a", "name = [", "]", "[services.a]", "[supervisor.http]", "x_-1 = false", "x = +1",
+        "name = \"\x01\"", "name = \"\t\"", "= 1", "x = 1\r", "\rx = 1", "é = 1", "x = 1_0", "x = ²", 'name = ""',
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PLAIN_LINES, max_size=2), st.lists(PLAIN_LINES, max_size=4), st.sampled_from(["", " ", " # x", " x"]))
+def test_what_is_read_without_a_parser_is_what_the_parser_reads(head: list[str], body: list[str], after: str) -> None:
+    section = locate._own_lines("\n".join([*head, f"[ supervisor ]{after}", *body]))
+    found = locate._plain_values(section)
+    if found is not None:
+        assert tomllib.loads("\n".join(section)).get("supervisor", {}) == found
+
+
+def test_a_usual_file_is_read_without_a_parser() -> None:
+    text = '# mine\n\n[supervisor]  # all optional\nname = "x"\nwait_ready = true\r\n\n[services.a]\ncommand = ["b"]\n'
+    assert locate._plain_values(locate._own_lines(text)) == {"name": "x", "wait_ready": True}
+    assert locate._plain_values(locate._own_lines('[services.a]\ncommand = ["b"]\n')) == {}
