@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from supervisor.core.text.waiting import runs_elsewhere, waits_for, where
 from supervisor.display.numbers import duration, percent, score, size
 from supervisor.display.severity import awaits_connection, is_flapping
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance, StopStep, Target
 

@@ -140,7 +140,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "page.sh").touch(0o755)
     assert replace(plan(EVERYTHING), written=()) == Plan(
         path=str(tmp_path / "services.toml"),
-        folder=folder_identity(tmp_path),
+        folder=folder_identity(str(tmp_path)),
         supervisor=SupervisorSpec(
             name="demo",
             runtime_dir=str(tmp_path / "run"),
@@ -226,7 +226,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
 def test_what_is_not_given_is_left_to_the_spec(plan: Load, tmp_path: Path) -> None:
     loaded = plan('[services.a]\ncommand = "true"')
     assert loaded.services == (ServiceSpec(name="a", command=("true",), directory=str(tmp_path)),)
-    assert loaded.supervisor.name == default_name(tmp_path / "services.toml")
+    assert loaded.supervisor.name == default_name(f"{tmp_path}/services.toml")
     assert loaded.supervisor.listen is None
 
 

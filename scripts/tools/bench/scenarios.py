@@ -81,13 +81,22 @@ class Bench:
         return Service(ident, argv, capture, beats, extra)
 
     @contextlib.contextmanager
-    def running(self, peer: Peer, services: list[Service], timeout: float = START_TIMEOUT_S) -> Iterator[float]:
-        """Run `peer` with `services` until all have started; yields the seconds that this took from the launch."""
+    def running(
+        self,
+        peer: Peer,
+        services: list[Service],
+        timeout: float = START_TIMEOUT_S,
+        prepare: Callable[[Path], None] = lambda home: None,
+    ) -> Iterator[float]:
+        """Run `peer` with `services` until all have started; yields the seconds that this took from the launch.
+
+        `prepare` is called with its folder before."""
         home = self.scratch / "home"
         home.mkdir()
         self.journal.forget()
         try:
             peer.configure(home, services)
+            prepare(home)
             launched = time.monotonic_ns()
             daemon = peer.launch()
             records = self.journal.wait([service.id for service in services], launched, timeout)
