@@ -168,7 +168,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "config.export": {"core", "config.schema", "config.units"},
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
-    "config.importers": {"errors", "programs", "config.schema", "config.source", "config.units"},
+    "config.importers": {"core.text", "errors", "programs", "config.schema", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.definition": {
         "core", "config.build", "config.export", "config.include", "config.inherit", "config.schema", "config.source",

@@ -91,7 +91,11 @@ class Run:
             if peer.is_floor and peer.name not in self.floors:
                 self.floors.append(peer.name)
             for scenario in (
-                *scenarios.SCENARIOS, *watching.SCENARIOS, commands.commands, scrape.scrape, demand.demand
+                *scenarios.SCENARIOS,
+                *watching.SCENARIOS,
+                commands.commands,
+                scrape.scrape,
+                demand.demand,
             ):
                 self._live(scenario, bench, peer)
             self._derive_slope(peer.name)
