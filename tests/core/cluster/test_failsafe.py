@@ -16,7 +16,7 @@ from supervisor.core.cluster.orders import Order
 from supervisor.core.cluster.placement import Candidate, Rules, Slot, place
 from supervisor.core.cluster.requests import Request, Verb, owner_path, slot_path
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
-from tests.core.cluster.test_agent import BEAT, Host
+from tests.core.cluster.test_agent import BEAT, ONE, Host
 
 SECONDS = 10.0
 
@@ -230,12 +230,14 @@ def test_a_slot_that_was_taken_after_a_promise_is_not_begun_before_its_end() -> 
 
 def test_only_what_has_begun_is_kept() -> None:
     cluster = begun("a", "b")
-    a = cluster["a"]
-    a.agent.local = None
-    a.cut = True
-    cluster.now += 5.0
-    assert not a.agent._has_begun(BEAT, a.epoch)
-    assert a.agent.hosts_to_ask(cluster.now) == []
+    a = cluster["a"].agent
+    before = a.leases(cluster.now)[0].kill_at
+    for epoch, longer in ((0, False), (cluster["a"].epoch, True)):
+        cluster.now += 3.0
+        a.told(Local((ONE,), {BEAT: Present(epoch, not epoch)}), cluster.now)
+        assert a.hosts_to_ask(cluster.now) == ["b"]
+        a.promised("b", cluster.now, SECONDS, cluster.now)
+        assert (a.leases(cluster.now)[0].kill_at > before) is longer
 
 
 def test_a_daemon_that_is_silent_gets_no_longer_lease() -> None:

@@ -45,7 +45,7 @@ def test_no_promise_is_broken() -> None:
 
 def test_every_fault_is_really_injected() -> None:
     found: set[str] = set()
-    for seed in range(6):
+    for seed in range(12):
         found |= set(run(seed).faults)
     more = {"request lost", "request unanswered", "request late", "instance dies", "blink", "host returns"}
     assert set(FAULTS) | more <= found
