@@ -21,7 +21,7 @@ from scripts.tools.bench.scenarios import MS, Bench
 
 SCRAPED = 500
 ROUNDS = 5
-COLLECTED_S = 0.011
+COLLECTED_S = 0.021
 """Beats that follow each other faster are read together."""
 
 
