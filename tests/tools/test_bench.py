@@ -82,6 +82,8 @@ def test_rows_are_chosen_by_the_beginning_of_their_key(bench: SimpleNamespace) -
         "start-1000",
         "start-cpu-1000",
         "beats",
+        "beats-10000",
+        "beats-late",
     ]
     assert bench.figures.select_rows(every, []) == list(every)
     with pytest.raises(KeyError, match="strat"):

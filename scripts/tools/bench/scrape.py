@@ -21,7 +21,7 @@ from scripts.tools.bench.scenarios import MS, Bench
 
 SCRAPED = 500
 ROUNDS = 5
-COLLECTED_S = 0.011
+COLLECTED_S = 0.021
 """Beats that follow each other faster are read together."""
 BEATS = 20
 """Pages into which a beat comes, each at another moment, for one sample of `scrape-beat`."""

@@ -292,9 +292,8 @@ class Instance:
         """A beat means no more than that the process goes on: only its detector takes it."""
         if self.state is not State.RUNNING or self.blind_since is not None or self.says_stopping:
             return False
-        if self.review_at != inf and self.review_due:
-            return False
-        return self.members is None or not self.members.troubled
+        due = self.review_at != inf and self.review_due
+        return not due and (self.members is None or not self.members.troubled)
 
     # -- properties ---------------------------------------------------------------------------------------------
 

@@ -222,6 +222,7 @@ def test_an_instance_reviews_its_wish_as_its_record_grows_and_keeps_it_over_rest
     dice, at, reviewed = Random(2), 0.0, set()
     for _ in range(3000):
         due = instance.review_due
+        assert instance.takes_beats_only is not due
         at += dice.gauss(1.0, 0.02)
         step(instance, ev.Heartbeat(1, at), at)
         assert instance.assessment is not None
