@@ -18,6 +18,7 @@ from supervisor.adapters.http.messages import Handler, Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
+from supervisor.adapters.linux.heap import give_back
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
 from supervisor.core.model.daemon_records import upgraded
@@ -189,6 +190,8 @@ class Runtime:
             self._parts.server.warm_up()
         except OSError:  # no descriptor is free to read a module
             self._parts.loop.call_at(self._parts.now() + WARM_UP_DELAY, self._warm_up)
+        else:
+            give_back()
 
     def _watch_directory(self) -> None:
         parts = self._parts

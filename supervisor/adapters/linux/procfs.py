@@ -20,7 +20,8 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 _LINKS_OF_ONE_THREAD = 3  # of /proc/PID/task: two, and one for each thread
 _PF_KTHREAD = 0x200000  # include/linux/sched.h
 _PF_FORKNOEXEC = 0x40
-_IN_ONE_PIECE = 1  # byte: the first read brings all, and no second one is made to see that
+IN_ONE_PIECE = 1
+"""A maximum in bytes, where the first read brings all, and no second one is made to see that."""
 _MOST = 1 << 20  # bytes of one /proc file that are read; only environ and cgroup.procs can be longer than a page
 
 
@@ -81,7 +82,7 @@ def read(path: str, maximum: int = _MOST) -> bytes | None:
 
 def stat(pid: int) -> Stat | None:
     """Read and parse /proc/PID/stat.  None: the process does not exist (any more)."""
-    content = read(f"/proc/{pid}/stat", _IN_ONE_PIECE)
+    content = read(f"/proc/{pid}/stat", IN_ONE_PIECE)
     return parse_stat(content) if content else None
 
 

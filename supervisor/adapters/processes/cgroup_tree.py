@@ -64,7 +64,7 @@ class CgroupTree(Tree):
     def thaw(self) -> None:
         """Undo a freeze of the cgroup or of those below it, which outlives the frozen processes and holds new ones."""
         for directory in self._directories():
-            if (procfs.read(f"{directory}/cgroup.freeze") or b"").startswith(b"1"):
+            if (procfs.read(f"{directory}/cgroup.freeze", procfs.IN_ONE_PIECE) or b"").startswith(b"1"):
                 write(f"{directory}/cgroup.freeze", "0")
 
     def join(self, pid: int) -> None:
@@ -233,7 +233,7 @@ def _number(limit: int | None) -> str:
 
 def populated(directory: str) -> bool:
     """Whether any process lives in the cgroup or below it."""
-    return _POPULATED in (procfs.read(f"{directory}/cgroup.events") or b"")
+    return _POPULATED in (procfs.read(f"{directory}/cgroup.events", procfs.IN_ONE_PIECE) or b"")
 
 
 def remove(directory: str) -> None:

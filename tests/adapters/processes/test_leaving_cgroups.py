@@ -258,3 +258,14 @@ def test_a_stopped_and_a_traced_process_are_told_apart_from_others() -> None:
         assert paused(process.pid) == "stopped (SIGSTOP)"
         process.kill()
     assert paused(process.pid) is None
+
+
+def test_whether_a_cgroup_has_members_is_read_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read between the end of a process and its restart."""
+    (tmp_path / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    reads: list[int] = []
+    real = os.read
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "read", lambda fd, size: (reads.append(size), real(fd, size))[1])
+        assert cgroup.populated(str(tmp_path))
+    assert len(reads) == 1

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
+from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
-from supervisor.core.services import service_set
 from supervisor.core.services.plan_diff import difference
 from supervisor.core.services.service_set import ServiceSet
 
@@ -667,9 +667,9 @@ def test_a_stall_of_ours_is_a_step_only_for_what_is_observed(monkeypatch: pytest
     world.post("broken", ev.Exited(1, 1, None, tree_empty=True))
     before = {name: world[name].until for name in world.states()}
     steps: list[str] = []
-    step = service_set.step
     monkeypatch.setattr(
-        service_set, "step", lambda instance, *rest: (steps.append(instance.name), step(instance, *rest))[1]
+        "supervisor.core.services.service_set.step",
+        lambda instance, *rest: (steps.append(instance.name), step(instance, *rest))[1],
     )
     world.take(world.service_set.stalled(30.0, world.now))
     assert steps == ["web"]
