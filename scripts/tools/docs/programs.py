@@ -45,9 +45,9 @@ SUPERVISED = """## Under the supervisor
 
 What `scripts/programs --supervise` saw last: each program was started from the file that `supervisor init -- COMMAND` writes for
 it, unmodified, and lived through one day. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
-*refused* by its `reload_check`, nothing was sent; where it has none, what follows: *goes on* with the old one, or an end. *SIGSTOP* of the main process: *held* as
-a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on after SIGCONT. *SIGKILL* of the main
-process. *Stop*: `supervisor stop`, which counts no failure.
+*refused* by its `reload_check`, so that nothing was sent; where it has none, what follows: *goes on* with the old one, or an end.
+*SIGSTOP* of the main process: *held* as a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on
+after SIGCONT. *SIGKILL* of the main process. *Stop*: `supervisor stop`, which counts no failure.
 """
 
 

@@ -125,13 +125,13 @@ class Life:
             raise Wrong(f"it was started {row['incarnation']} times; {self._log()}")
         kind, _, rest = self.run.recipe["up"].partition(":")
         if kind != "notify":
-            self.until("up", lambda _: self._serves(kind, self.run.filled(rest)))
+            self.until("up", lambda _: self._serves(kind, self.run.filled(rest), incarnation))
         return row
 
-    def _serves(self, kind: str, rest: str) -> bool:
+    def _serves(self, kind: str, rest: str, incarnation: int) -> bool:
         if kind == "output":
             log = self.home / "state" / "log" / f"{self.name}.log"
-            return log.exists() and rest in log.read_text(errors="replace")
+            return log.exists() and log.read_text(errors="replace").count(rest) >= incarnation
         if kind == "path":
             return Path(rest).exists()
         with socket.socket() as asks:
