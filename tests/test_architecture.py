@@ -100,7 +100,11 @@ ROOMS: dict[str, set[str]] = {
     "daemon.engine": {"core"},
     "daemon.observers": {"core", "adapters"},
     "daemon.previous_run": {"core", "adapters", "errors"},
-    "daemon.parts": {"core", "adapters", "errors", "daemon.engine", "daemon.observers", "daemon.previous_run"},
+    "daemon.notifications": {"core", "adapters", "daemon.engine"},
+    "daemon.parts": {
+        "core", "adapters", "errors", "daemon.engine", "daemon.notifications", "daemon.observers",
+        "daemon.previous_run",
+    },
     "daemon.reload": {"core", "daemon.previous_run"},
     "daemon.compilation": {"core", "adapters", "errors", "launch", "own_sources", "daemon.parts", "daemon.reload"},
     "daemon.upgrade": {

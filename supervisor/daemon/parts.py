@@ -36,17 +36,14 @@ from supervisor.adapters.processes.table import ProcessTable
 from supervisor.adapters.processes.trees import Trees
 from supervisor.adapters.sockets.listeners import ListeningSockets
 from supervisor.core.detection.local_health import LoopLag
-from supervisor.core.model import events as ev
-from supervisor.core.model import sdnotify
-from supervisor.core.model.sdnotify import Message
-from supervisor.core.model.spec import NotifyAccess, Plan, ServiceSpec
+from supervisor.core.model.spec import Plan, ServiceSpec
 from supervisor.core.services.adoption import saved
 from supervisor.core.services.host_requirements import runtime_directory_mode
 from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import ServiceSet
-from supervisor.core.services.socket_policy import storing
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
+from supervisor.daemon.notifications import Notifications
 from supervisor.daemon.observers import Observers
 from supervisor.daemon.previous_run import PreviousRun, RuntimeFiles, current_epoch, refuse_other_file
 from supervisor.errors import OperationFailed, SupervisorError
@@ -54,7 +51,6 @@ from supervisor.errors import OperationFailed, SupervisorError
 if TYPE_CHECKING:
     from supervisor.adapters.hooks.dispatcher import HookDispatcher
     from supervisor.adapters.http.messages import Peer
-    from supervisor.adapters.probes.descriptor_sink import Taker
     from supervisor.adapters.processes.apart import ApartSpawns
     from supervisor.adapters.processes.command_trees import CommandTree, CommandTrees
     from supervisor.adapters.service_manager.notifier import ServiceManager
@@ -72,12 +68,8 @@ FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
 LONGEST_PAUSE = 0.2
 """Seconds in which the reader of stdout can take what waits for it, before an upgrade."""
-STORED = "stored"
-"""The name of a stored descriptor for which FDNAME= gives no valid one, as in systemd."""
 RETRY = 5.0
 """Seconds until the plan in force is saved again where the runtime directory did not take it."""
-SAVE_NEW_PROCESSES = 0.5
-"""Seconds after which new processes that beat for themselves are saved, with those that came during that time."""
 SOCKET = "socket:"
 """Prefix of the name of a listening socket of a service; its URL follows."""
 
@@ -228,7 +220,6 @@ class Parts:
         self._plan_unsaved = False
         self.exit_code = 0
         """That of the service with which everything ends (`end_with`)."""
-        self._to_save: set[str] = set()
         self.shortage = ""
         """Why descriptors are few; empty where they suffice."""
         self.log = ConsoleLog(log_format, partial(_outlet, 2))
@@ -279,14 +270,15 @@ class Parts:
         )
         self.metrics = MetricsCollector()
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)
+        self.notifications = Notifications(self)
         self.notify = NotifySocket(
             self.loop,
             f"{self.runtime_dir}/notify.sock",
-            self._notified,
+            self.notifications.take,
             self.problem,
             descriptors.pop("notify", None),
         )
-        self.processes.before_exits = self._hear_last_words
+        self.processes.before_exits = self.notifications.hear_last_words
         self._stored: DescriptorStore | None = None
         self._store_path = f"{self.runtime_dir}/stored.sock"
         if os.path.exists(self._store_path):  # noqa: PTH110 - pathlib would cost the daemon memory
@@ -315,6 +307,11 @@ class Parts:
 
             self._apart = ApartSpawns(self.loop)
         return self._apart
+
+    def look_at_spawns(self) -> None:
+        """See which spawns are over that wait for a file system."""
+        if self._apart:
+            self._apart.look()
 
     @property
     def stored(self) -> DescriptorStore | None:
@@ -528,89 +525,6 @@ class Parts:
     def _user_of(self, name: str) -> int | None:
         instance = self.service_set.instances.get(name)
         return instance.spec.user if instance is not None else None
-
-    def _hear_last_words(self, ending: list[str]) -> None:
-        """Read what these instances sent before their end: it tells why, or stores descriptors for the next process."""
-        found = self.service_set.instances
-        if any(name in found and found[name].spec.fd_store for name in ending):
-            self.notify.drain()
-        else:
-            self.notify.read()
-
-    def _notified(self, pid: int, uid: int, message: Message, at: float) -> tuple[Taker, int] | None:
-        """Take a message; what the descriptors that came with it are for, None where they are not wanted."""
-        if self._apart:
-            self._apart.look()
-        name = self.attribution.resolve(pid)
-        instance = self.service_set.instances.get(name) if name is not None else None
-        if instance is None or name is None:
-            return None
-        if not self._accepts(instance, pid):
-            self.engine.post(name, ev.NotifyRefused(instance.incarnation, pid))
-            return None
-        process = None
-        if (members := instance.members) is not None and not self.processes.is_main(name, pid):
-            process = self.attribution.identity(pid)
-            new = process not in members.known or (message.busy or 0.0) > members.longest_work
-            if process is not None and new and name not in self._to_save:
-                self._to_save.add(name)
-                self.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
-        beat = instance.spec.heartbeat
-        if message is sdnotify.BEAT and beat is not None and beat.notified:  # nearly all of them
-            self.engine.post(name, ev.Heartbeat(instance.incarnation, at, None, process))
-            return None
-        for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
-            self.engine.post(name, event)
-        error = sdnotify.error_told(message, instance.incarnation, os.strerror) if process is None else None
-        if error is not None:
-            self.engine.post(name, error)
-        if message.main_pid is not None and self.processes.set_main(name, message.main_pid, message.main_pidfd_id):
-            self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
-        if message.fd_remove and self._stored is not None:
-            self._stored.remove(name, message.fd_name)
-        if message.fd_store and instance.spec.fd_store:
-            return self._to_store(instance, message)
-        return (partial(self._take_main, name, instance.incarnation), 1) if message.main_pidfd else None
-
-    def _accepts(self, instance: Instance, pid: int) -> bool:
-        """Whether messages of this process of the instance count."""
-        ready = instance.spec.ready
-        if ready is None or ready.notify_access is NotifyAccess.TREE:
-            return True
-        return self.processes.is_main(instance.name, pid)
-
-    def _take_main(self, name: str, incarnation: int, descriptors: list[int], _refused: int) -> None:
-        """MAINPIDFD=1: the process of this pidfd is the main one."""
-        from supervisor.adapters.linux.pidfd import process_of
-
-        for fd in descriptors:
-            pid = process_of(fd)
-            if pid is not None and self.processes.set_main(name, pid):
-                self.engine.post(name, ev.MainPid(incarnation, pid))
-            os.close(fd)
-
-    def _to_store(self, instance: Instance, message: Message) -> tuple[Taker, int] | None:
-        """FDSTORE=1: as many descriptors as there is room for are kept for the next process of the instance."""
-        store, name, limit = self.open_store(), instance.name, instance.spec.fd_store
-        try:
-            store.expect(name)
-        except OSError as error:
-            self._log_problem(name, f"no process can be started that keeps its descriptors: {error.strerror}")
-            return None
-
-        def take(descriptors: list[int], refused: int) -> None:
-            store.refused(name, refused, limit)
-            store.add(name, message.fd_name or STORED, descriptors, watched=not message.fd_unwatched)
-            store.keep_only(storing(self.service_set.instances.values()))
-
-        return take, max(0, limit - len(store.of(name)))
-
-    def _save_processes(self, name: str) -> None:
-        """Save an instance of which a process was heard for the first time, or announced longer work than any before:
-        a later daemon has to know that."""
-        self._to_save.discard(name)
-        if name in self.service_set.instances:
-            self.save([name])
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         self.loop.call_at(self.now() + seconds, callback)
