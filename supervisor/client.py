@@ -6,13 +6,15 @@ Each call uses a connection of its own (control_socket.py). `Client.stream` foll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from json import dumps
-from typing import TYPE_CHECKING, Any
 
 from supervisor.control_socket import ControlSocket, peer, quoted, target_of
-from supervisor.daemon_stream import Stream
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
+    from typing import Any
+
     from supervisor.core.model.balance_documents import Balances
     from supervisor.core.model.breaker_document import BreakerStatus
     from supervisor.core.model.document_types import JSON
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.log_documents import Logs
     from supervisor.core.model.order_documents import Rollout, Rollouts
+    from supervisor.daemon_stream import Stream
 
 
 class Client:
@@ -47,8 +50,11 @@ class Client:
 
     def status(self, services: Sequence[str] = ()) -> Status:
         """The daemon, and one row per instance; of these services, instances and groups, or of all."""
-        answer: Status = self.get("/v1/status", service=services)
-        return answer
+        return self.status_and_text(services)[0]
+
+    def status_and_text(self, services: Sequence[str] = ()) -> tuple[Status, bytes]:
+        """The same, and its text as the daemon sent it."""
+        return self._socket.ask("GET", target_of("/v1/status", {"service": services}))
 
     def services(self) -> Services:
         """What is configured, in start order."""
@@ -108,14 +114,19 @@ class Client:
 
         return with_lines(read, lines=lines, since=since, before=before, after=after, stream=stream)
 
-    def act(self, verb: str, services: Sequence[str] = (), signal: str | None = None) -> list[str]:
+    def act(
+        self, verb: str, services: Sequence[str] = (), signal: str | None = None, *, check: bool = True
+    ) -> list[str]:
         """Start, stop, restart, reset or signal; returns the affected instances. It does not wait for the effect.
 
         A `signal` that is given is sent even to a process that does not handle it and would end; the reload signal of
-        the services is refused then, with OperationFailed."""
+        the services is refused then, with OperationFailed, and where `reload_check` does not pass, unless `check` is
+        false."""
         body: JSON = {"services": list(services)}
         if signal is not None:
             body["signal"] = signal
+        if not check:
+            body["check"] = False
         answer: Accepted = self.post(f"/v1/{verb}", body)
         return answer["instances"]
 
@@ -192,14 +203,16 @@ class Client:
         `for_order`: use one of the places that the daemon keeps for commands that wait for their order.
         Without `reconnect` it raises NoDaemon when none answers, and ends when the daemon ends it.
         """
+        from supervisor.daemon_stream import Stream
+
         query = {"topics": ",".join(topics), "service": list(services), "interval": interval}
         beat = interval if "status" in topics else None
         return Stream(self._socket, target_of("/v1/stream", query), after, reconnect, beat, for_order)
 
     def daemon_pid(self) -> int:
         """The process that listens on the socket, as the kernel reports it; 0 if it is in another pid namespace."""
-        with self._socket.connect() as sock:
+        with closing(self._socket.connect()) as sock:
             return peer(sock)[0]
 
     def _ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        return self._socket.ask(method, target, body)
+        return self._socket.ask(method, target, body)[0]

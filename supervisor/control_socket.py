@@ -2,20 +2,21 @@
 
 Where no answer comes, the error says why: the daemon is stopped, stuck, gone, or not to be trusted.  Each call uses a
 connection of its own.
+
+The module `socket` makes enumerations of all constants when it is imported, which takes three times as long as the
+answer of a daemon with a hundred services.  A Unix socket needs only the class below it, `_socket.socket`.
 """
 
 from __future__ import annotations
 
+import _socket
 import io
 import os
 import select
-import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from json import loads
-from typing import Any, BinaryIO
 
 from supervisor.adapters.linux.directories import Untrusted, socket_owner
 from supervisor.errors import (
@@ -31,9 +32,13 @@ from supervisor.errors import (
 )
 from supervisor.http_answer import read_body, read_head
 
+TYPE_CHECKING = False  # typing costs
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
 ANSWER_SECONDS = 30.0
 """Seconds that a client waits for an answer.  An order says so, and is not carried out later."""
-LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0}
+LONG_ANSWER_SECONDS = {"/v1/reload": 75.0, "/v1/upgrade": 75.0, "/v1/signal": 75.0}
 """The same for the orders that the daemon answers after a child process has worked."""
 SILENT_SECONDS = 45.0
 """Seconds of silence after which the daemon counts as stuck or gone.
@@ -65,12 +70,12 @@ class ControlSocket:
         self._on_wait = on_wait
         self._headers = "" if file is None else f"supervisor-file: {quoted(file)}\r\n"
 
-    def ask(self, method: str, target: str, body: bytes | None = None) -> Any:
-        """The JSON of an answer."""
+    def ask(self, method: str, target: str, body: bytes | None = None) -> tuple[Any, bytes]:
+        """The JSON of an answer, and its text as the daemon sent it."""
         answer_seconds = LONG_ANSWER_SECONDS.get(target, ANSWER_SECONDS)
         if target in LONG_ANSWER_SECONDS:
             self.ask("GET", "/healthz")  # a daemon that does nothing at all is not waited for that long
-        with self.connect() as sock, self._reader(sock, answer_seconds, PATIENCE_SECONDS) as reader:
+        with closing(self.connect()) as sock, self._reader(sock, answer_seconds, PATIENCE_SECONDS) as reader:
             deadline = ""
             if body is not None and _same_clock(peer(sock)[0]):
                 deadline = f"supervisor-deadline: {time.monotonic() + answer_seconds:.3f}\r\n"
@@ -83,9 +88,9 @@ class ControlSocket:
                 raise self._no_answer(error, sock, answer_seconds) from None
         if status >= 400:
             raise _error(status, data)
-        return answer
+        return answer, data
 
-    def follow(self, target: str, headers: str, beat: float | None) -> tuple[socket.socket, BinaryIO]:
+    def follow(self, target: str, headers: str, beat: float | None) -> tuple[_socket.socket, BinaryIO]:
         """A connection on which a stream has begun, and what comes through it.  `beat`: seconds from one message to the
         next; None: not known."""
         sock = self.connect()
@@ -109,9 +114,9 @@ class ControlSocket:
         incoming.patience = None if beat is None else PATIENCE_SECONDS + beat
         return sock, reader
 
-    def connect(self) -> socket.socket:
+    def connect(self) -> _socket.socket:
         """A new connection, to a daemon of a user that may serve it.  NoDaemon."""
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         try:
             sock.settimeout(ANSWER_SECONDS)
             owner = socket_owner(self.path)
@@ -124,7 +129,7 @@ class ControlSocket:
             sock.close()
             raise self._unreachable(error) from None
 
-    def _connect_patiently(self, sock: socket.socket) -> None:
+    def _connect_patiently(self, sock: _socket.socket) -> None:
         """Try again while the queue of new connections is full.  OSError."""
         began, told = time.monotonic(), False
         while True:
@@ -139,7 +144,7 @@ class ControlSocket:
                     self._on_wait("waiting for the daemon, which accepts no connection")
                 time.sleep(CONNECT_AGAIN_SECONDS)
 
-    def _reader(self, sock: socket.socket, silent: float, patience: float | None) -> BinaryIO:
+    def _reader(self, sock: _socket.socket, silent: float, patience: float | None) -> BinaryIO:
         def late() -> None:
             if self._on_wait is not None:
                 self._on_wait(f"waiting for the daemon{process_words(peer(sock)[0])}")
@@ -158,7 +163,7 @@ class ControlSocket:
         kind = NoAnswer if isinstance(error, BlockingIOError) else NoDaemon
         return kind(f"no daemon answers on {self.path}: {error}")
 
-    def _no_answer(self, error: Exception, sock: socket.socket, seconds: float) -> NoDaemon:
+    def _no_answer(self, error: Exception, sock: _socket.socket, seconds: float) -> NoDaemon:
         if isinstance(error, TimeoutError):
             pid = peer(sock)[0]
             stopped = _state(pid) == "T"
@@ -173,7 +178,7 @@ class _Incoming(io.RawIOBase):
     """What comes through a socket.  `late` is called after `patience` seconds without anything (None: never), and
     reading raises TimeoutError after `silent`."""
 
-    def __init__(self, sock: socket.socket, silent: float, patience: float | None, late: Callable[[], None]) -> None:
+    def __init__(self, sock: _socket.socket, silent: float, patience: float | None, late: Callable[[], None]) -> None:
         self._sock = sock
         self.silent, self.patience = silent, patience
         self._late = late
@@ -194,7 +199,7 @@ class _Incoming(io.RawIOBase):
 def _same_clock(pid: int) -> bool:
     """Whether CLOCK_MONOTONIC is the same in that process: not so in another time namespace.  True if unknown."""
     with suppress(OSError):
-        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")  # noqa: PTH115 - pathlib costs
+        return os.readlink(f"/proc/{pid}/ns/time") == os.readlink("/proc/self/ns/time")
     return True
 
 
@@ -227,14 +232,14 @@ def quoted(text: str) -> str:
     return "".join(chr(b) if b in _SAFE and b != 0x2B else f"%{b:02X}" for b in text.encode(errors="surrogateescape"))
 
 
-def peer(sock: socket.socket) -> tuple[int, int, int]:
+def peer(sock: _socket.socket) -> tuple[int, int, int]:
     """Pid, user and group of the process at the other end, as the kernel reports them; pid 0 if it is in another pid
     namespace."""
-    found: tuple[int, int, int] = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return found
+    pid, user, group = memoryview(sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12)).cast("I")
+    return pid, user, group
 
 
-def _send(sock: socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:
+def _send(sock: _socket.socket, method: str, target: str, body: bytes | None, more: str = "") -> None:
     head = f"{method} {target} HTTP/1.1\r\nhost: supervisor\r\n{more}"
     if body is not None:
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"

@@ -5,6 +5,7 @@ It may be read in one thread and closed from another.
 
 from __future__ import annotations
 
+import _socket
 import socket
 import time
 from _thread import RLock
@@ -49,7 +50,7 @@ class Stream(Iterator["StreamMessage"]):
         self._closed = False
         self._reading = False
         self._lock = RLock()
-        self._sock: socket.socket
+        self._sock: _socket.socket
         self._reader: BinaryIO
         try:
             self._open()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # typing costs
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class SupervisorError(Exception):

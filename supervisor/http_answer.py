@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+
+TYPE_CHECKING = False  # typing costs
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
 def read_head(reader: BinaryIO) -> tuple[int, dict[str, str]]:

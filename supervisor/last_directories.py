@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import stat
 import zlib
+from collections import namedtuple
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 
 FOLDER = "@files"
 """In the directory above the runtime directories; no daemon can have this name."""
@@ -21,46 +20,49 @@ _SEPARATOR = b"\0"
 _LONGEST = 16384
 
 
-class Locations(NamedTuple):
+class Locations(namedtuple("Locations", "name runtime_dir state_dir file")):
     """Absolute paths; `name` is the daemon's.  `file`: the path by which the daemon knows its file, another one where
     the folder was moved."""
 
+    __slots__ = ()
     name: str
     runtime_dir: str
     state_dir: str
     file: str
 
 
-def runtime_root(env: Mapping[str, str]) -> Path:
+def runtime_root(env: Mapping[str, str]) -> str:
     """The directory in which each daemon of this user has its runtime directory, unless it is told otherwise."""
     if os.geteuid() == 0:
-        return Path("/run/supervisor")
+        return "/run/supervisor"
     runtime = env.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "supervisor" if runtime else Path(f"/tmp/supervisor-{os.geteuid()}")
+    return os.path.join(runtime, "supervisor") if runtime else f"/tmp/supervisor-{os.geteuid()}"
 
 
-def entry(file: str, env: Mapping[str, str]) -> Path:
+def entry(file: str, env: Mapping[str, str]) -> str:
     """Where the directories of the daemon of `file` are written down."""
-    return runtime_root(env) / FOLDER / f"{zlib.crc32(file.encode(errors='surrogateescape')):08x}"
+    return f"{runtime_root(env)}/{FOLDER}/{zlib.crc32(file.encode(errors='surrogateescape')):08x}"
 
 
 def remember(places: Locations, env: Mapping[str, str]) -> None:
     """Write them down, for this user alone.  Does nothing where that is not possible."""
     path = entry(places.file, env)
+    folder = os.path.dirname(path)
     with suppress(OSError):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(path.parent.lstat(), stat.S_ISDIR):
+        with suppress(FileExistsError):
+            os.makedirs(folder, 0o700)
+        if not _is_ours(os.lstat(folder), stat.S_ISDIR):
             return
         fresh = f"{path}.{os.getpid()}"
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as out:
             out.write(_SEPARATOR.join(map(os.fsencode, (places.file, *places[:-1]))))
-        os.replace(fresh, path)  # noqa: PTH105 - pathlib costs
+        os.replace(fresh, path)
 
 
 def forget(file: str, env: Mapping[str, str]) -> None:
     """The daemon has ended in order: nothing of it runs."""
     with suppress(OSError):
-        entry(file, env).unlink()
+        os.unlink(entry(file, env))
 
 
 def look_up(file: str, env: Mapping[str, str]) -> Locations | None:
@@ -72,14 +74,14 @@ def look_up(file: str, env: Mapping[str, str]) -> Locations | None:
 def not_ended(env: Mapping[str, str]) -> list[Locations]:
     """The directories of all daemons of this user that have not ended in order: they run, or were killed."""
     try:
-        names = sorted(os.listdir(runtime_root(env) / FOLDER))  # noqa: PTH208 - as quick as it gets
+        names = sorted(os.listdir(f"{runtime_root(env)}/{FOLDER}"))
     except OSError:
         return []
-    found = (_read(runtime_root(env) / FOLDER / name) for name in names if "." not in name)
+    found = (_read(f"{runtime_root(env)}/{FOLDER}/{name}") for name in names if "." not in name)
     return [one for one in found if one is not None]
 
 
-def _read(path: Path) -> Locations | None:
+def _read(path: str) -> Locations | None:
     """What this user's daemon wrote to the entry `path`; None where there is none, or another user could have written
     it."""
     with suppress(OSError, ValueError):

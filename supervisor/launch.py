@@ -7,30 +7,29 @@ configuration is compiled on another core while the daemon's interpreter starts.
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
+
+TYPE_CHECKING = False  # typing and subprocess cost
+if TYPE_CHECKING:
+    import subprocess
 
 DEFAULT_LOG_FORMAT = "human"
 MODULE = ("-P", "-m")
 """Keeps files in the current directory from being imported instead of the supervisor's modules."""
 
 
-def reset_inherited() -> None:
-    """Undo what a parent may have left: closed standard descriptors, whose numbers a socket or a pipe would get, and an
-    ignored SIGCHLD, with which no child can be waited for."""
+def let_children_be_awaited() -> None:
+    """Undo that a parent ignored SIGCHLD: no child can be waited for then."""
+    import signal
+
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)  # the lowest free number is this one
-            os.set_inheritable(number, True)
 
 
 def compiler(path: str, options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Start to compile `path` into a plan, which comes on stdout, as a report of errors does."""
+    import subprocess
+
     return subprocess.Popen(compiler_command(path, options), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
 
@@ -70,6 +69,9 @@ def ending_daemon_command(runtime_dir: str) -> list[str]:
 
 def become_daemon(file: str, log_format: str, profiles: Sequence[str] = ()) -> None:
     """Start the compiler, then exec the daemon. Does not return."""
+    import signal
+
+    let_children_be_awaited()
     # the kernel drops signals for which PID 1 has no handler yet; blocked ones are delivered later
     if os.getpid() == 1:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})

@@ -2,8 +2,9 @@
 
 A daemon runs for months, and it imports some modules when they are first needed: what examines a suspect, reads a log,
 upgrades.  `pip install --upgrade` or `git checkout` may have replaced their files by then, and a new module does not
-fit the old ones in memory.  So `keep` holds their sources, compressed.  A module whose file is still the same is
-imported as usual; in place of one that was replaced or is gone, the kept source is.
+fit the old ones in memory.  So `keep` copies their sources into a file without a name, which costs the daemon no memory
+of its own, and goes with it.  A module whose file is still the same is imported as usual; in place of one that was
+replaced or is gone, the kept source is.
 
 A child that a daemon starts runs kept sources, too; the compiler is not started then (`replaced`).  This module imports
 nothing of ours, because such a child runs its text before anything else (adapters/processes/apart.py).
@@ -11,15 +12,13 @@ nothing of ours, because such a child runs its text before anything else (adapte
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 REPLACED = "the files of the supervisor were replaced since this daemon started: run `supervisor upgrade`"
 """Why what another version would have to do is not done, and what helps."""
@@ -32,6 +31,9 @@ _OF_COMMANDS = "importers"
 """A package within it that only commands import."""
 _OF_THE_AGENT = "supervisor.adapters.zookeeper"
 """What only the agent of a cluster imports."""
+_ROOM = 1 << 21  # bytes: all sources together have less
+_KEPT_IN = "/var/tmp"
+"""A directory on a disk: what lies in /tmp is often in memory."""
 OF_CHILDREN = frozenset({
     "supervisor", "supervisor.own_sources",
     "supervisor.adapters", "supervisor.adapters.hooks", "supervisor.adapters.hooks.runner",
@@ -74,33 +76,47 @@ class _Finder:
         exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
 
 
+class _Source(NamedTuple):
+    """A kept source: its path, what the file was like (`_mark`), and where its text is in the file of all."""
+
+    path: str
+    mark: int
+    offset: int
+    size: int
+
+
 class _Kept:
     """The kept sources, and how the files were at that time.  Finds the modules whose file is another one now."""
 
-    def __init__(self, packed: bytes, marks: Mapping[str, tuple[str, int]], whole: int) -> None:
-        self._packed, self._marks, self.whole = packed, marks, whole
+    def __init__(self, fd: int, known: Mapping[str, _Source], whole: int) -> None:
+        self._fd, self._known, self.whole = fd, known, whole
         self._finder: _Finder | None = None
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
         """None: left to the next finder."""
-        path, mark = self._marks.get(name, ("", 0))
-        return self.finder.find_spec(name) if path and _mark(path) != mark else None
+        known = self._known.get(name)
+        return self.finder.find_spec(name) if known is not None and _mark(known.path) != known.mark else None
 
     def for_children(self) -> Sources:
         """What children import, where a file of that was replaced; else empty.  Few files are looked at: hooks come in
         numbers, and the event loop waits meanwhile."""
-        kept = {name: self._marks[name] for name in OF_CHILDREN if name in self._marks}
-        if all(_mark(path) == mark for path, mark in kept.values()):
+        kept = [name for name in OF_CHILDREN if name in self._known]
+        if all(_mark(self._known[name].path) == self._known[name].mark for name in kept):
             return {}
         return {name: self.finder.sources[name] for name in kept}
 
     @property
     def finder(self) -> _Finder:
-        """Unpacked when it is first needed, which seldom happens."""
+        """Read when it is first needed, which seldom happens."""
         if self._finder is None:
-            lines = zlib.decompress(self._packed).splitlines()
-            self._finder = _Finder({name: (path, text) for name, path, text in map(json.loads, lines)})
+            self._finder = _Finder({name: (known.path, self._text(known)) for name, known in self._known.items()})
         return self._finder
+
+    def _text(self, known: _Source) -> str:
+        return os.pread(self._fd, known.size, known.offset).decode()
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 _kept: _Kept | None = None
@@ -109,20 +125,48 @@ _kept: _Kept | None = None
 def keep() -> None:
     """Keep the sources of what is not imported yet.  A file that cannot be read is left out."""
     global _kept
-    packer = zlib.compressobj(1)  # a higher level takes much more time than it saves memory
-    marks: dict[str, tuple[str, int]] = {}
-    packed, whole = [], []
+    known: dict[str, _Source] = {}
+    whole, end, fd = [], 0, _nameless_file()
     for name, path in _files():
         mark = _mark(path)
         whole.append(mark)
         if name in OF_CHILDREN or (name not in sys.modules and _may_be_imported(name)):
-            with suppress(OSError), open(path, encoding="utf-8") as file:
-                packed.append(packer.compress(json.dumps([name, path, file.read()]).encode() + b"\n"))
-                marks[name] = path, mark
+            with suppress(OSError):
+                size = _copy(path, fd, end)
+                known[name] = _Source(path, mark, end, size)
+                end += size
+    os.ftruncate(fd, end)
     if _kept is not None:
         sys.meta_path.remove(_kept)
-    _kept = _Kept(b"".join([*packed, packer.flush()]), marks, hash(tuple(whole)))
+        _kept.close()
+    _kept = _Kept(fd, known, hash(tuple(whole)))
     sys.meta_path.insert(0, _kept)
+
+
+def _nameless_file() -> int:
+    """A descriptor of a file that nobody else can open; in memory, where the disk takes none."""
+    with suppress(OSError):
+        fd = os.open(_KEPT_IN, os.O_TMPFILE | os.O_RDWR | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, _ROOM)
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+    return os.memfd_create("sources", os.MFD_CLOEXEC)
+
+
+def _copy(path: str, fd: int, end: int) -> int:
+    """Copy the file to `end` of that of `fd`, inside the kernel; the number of bytes."""
+    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.lseek(fd, end, os.SEEK_SET)
+        size = 0
+        while copied := os.sendfile(fd, source, size, _ROOM):
+            size += copied
+        return size
+    finally:
+        os.close(source)
 
 
 def replaced() -> bool:

@@ -110,11 +110,11 @@ ROOMS: dict[str, set[str]] = {
     "daemon.metrics_source": {"core", "adapters", "daemon.parts", "daemon.socket_queues"},
     "daemon.status_view": {"core", "adapters", "daemon.parts", "daemon.socket_queues", "__version__"},
     "daemon.followers": {"core", "adapters", "daemon.parts", "errors"},
-    "daemon.signal_number": {"core", "errors"},
+    "daemon.signals": {"core", "adapters", "errors", "daemon.parts"},
     "daemon.edited_file": {"core", "errors", "daemon.parts", "daemon.reload"},
     "daemon.control": {
         "core", "adapters", "errors", "daemon.compilation", "daemon.edited_file", "daemon.followers",
-        "daemon.metrics_source", "daemon.ordered_by", "daemon.parts", "daemon.reload", "daemon.signal_number",
+        "daemon.metrics_source", "daemon.ordered_by", "daemon.parts", "daemon.reload", "daemon.signals",
         "daemon.status_view", "daemon.upgrade",
     },
     "daemon.ordered_by": {"core", "adapters"},
@@ -168,7 +168,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "config.export": {"core", "config.schema", "config.units"},
     # Files of other process managers: text to text; what is written is loaded as any services.toml.
-    "config.importers": {"errors", "config.schema", "config.source", "config.units"},
+    "config.importers": {"errors", "programs", "config.schema", "config.source", "config.units"},
     "config.explain": {"core", "config.schema", "config.units"},
     "config.definition": {
         "core", "config.build", "config.export", "config.include", "config.inherit", "config.schema", "config.source",
@@ -204,7 +204,8 @@ ROOMS: dict[str, set[str]] = {
     "demo": set(),
     "cli": {
         "client", "control_socket", "demo", "display", "config", "errors", "launch", "dashboard", "detectorlab",
-        "fleet", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES, SERVICE_COMMAND, PROCFS,
+        "fleet", "last_directories", "log_pages", LEDGER, LOG, LOCKS, ORPHANS, DIRECTORIES, HOST_PROCESSES,
+        SERVICE_COMMAND, PROCFS,
         "__version__", "core.text", "core.history", "core.model", "core.cluster.version_documents", "core.detection",
         "core.services.adoption", "core.services.awaited", "core.services.process_owners", "core.services.replica",
         "core.services.settled", "core.services.status", "programs",
@@ -229,7 +230,7 @@ ROOMS: dict[str, set[str]] = {
 }  # fmt: skip
 
 TOOLS_MAY_IMPORT: dict[str, set[str]] = {
-    "bench": {"client", "config", "core", "errors"},
+    "bench": {"adapters.ledger.schema", "client", "config", "core", "errors"},
     "chaos": {"client", "config", "core", "errors", PROCFS, LEDGER, LOG},
     "docs": {
         "adapters",
@@ -243,10 +244,10 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
         "programs",
         "__version__",
     },
-    "fuzz": {"adapters", "config", "core", "errors", "last_directories", "daemon.signal_number"},
+    "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS},
+    "programs": {PROCFS, "client", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
 PORTS."""
@@ -451,9 +452,9 @@ NOT_PLAIN = {
     "adapters.processes.remote_files", "core.detection.detectors", "core.detection.target", "core.text.target",
     # … or scope = "process":
     "core.detection.members", "core.lifecycle.members", "daemon.member_actions",
-    # … or hooks, a file system that may not answer, a log of several, timestamps in the log:
-    "adapters.hooks", "adapters.processes.apart", "adapters.logs.shared", "adapters.logs.part",
-    "adapters.logs.timestamp_spool",
+    # … or fd_store, hooks, a file system that may not answer, a log of several, timestamps in the log:
+    "adapters.sockets.descriptor_store", "adapters.hooks", "adapters.processes.apart", "adapters.logs.shared",
+    "adapters.logs.part", "adapters.logs.timestamp_spool",
     # … or takes part in these:
     "core.balancing", "core.cluster", "adapters.balancing", "adapters.cluster", "adapters.zookeeper", "cluster",
     "core.services.rollout", "core.services.rollouts", "core.services.lease_gate", "core.services.balanced",
@@ -490,6 +491,32 @@ def test_status_does_not_pay_for_what_it_does_not_need() -> None:
     loaded = loaded_by("import supervisor.cli.status, supervisor.client") - click
     assert not HEAVY & loaded
     assert not documents(loaded)
+
+
+BEFORE_THE_SOCKET = "import supervisor.__main__, supervisor.cli.main, supervisor.cli.fast_path, supervisor.client"
+"""What `status` imports before it asks; the lines below say what it imports to find the socket, and then to print."""
+TO_FIND_THE_SOCKET = "import os, supervisor.config.source.locate as l; l.locations('{0}/services.toml', os.environ)"
+ROWS = "import supervisor.display.status_row, supervisor.display.deviations, supervisor.display.rollout_line"
+TABLE = "import supervisor.display.status_table"
+COSTLY = {
+    "click", "rich", "tomllib", "pathlib", "subprocess", "signal", "socket", "selectors", "datetime", "threading",
+    "shutil", "tempfile", "asyncio", "logging", "http.client", "dataclasses", "inspect", "textwrap",
+}  # fmt: skip
+"""Each takes a tenth or more of the time in which an interpreter starts."""
+
+
+@pytest.mark.parametrize(
+    ("printing", "and_not"),
+    [(ROWS, {"typing", "supervisor.display.state_style", "supervisor.core.services"}), (TABLE, {"textual"})],
+)
+def test_status_with_rows_and_on_a_terminal_imports_little(tmp_path: Path, printing: str, and_not: Set[str]) -> None:
+    (tmp_path / "services.toml").write_text(
+        f'[supervisor]\nname = "x"  # short\nruntime_dir = "{tmp_path}"\n[services.a]\ncommand = ["true"]\n'
+    )
+    code = "; ".join((BEFORE_THE_SOCKET, TO_FIND_THE_SOCKET.format(tmp_path), printing))
+    loaded = loaded_by(code) - loaded_by("pass")
+    assert "supervisor.control_socket" in loaded
+    assert not (COSTLY | and_not) & loaded
 
 
 def test_the_diagram_is_what_the_rules_do() -> None:

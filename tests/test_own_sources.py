@@ -44,6 +44,26 @@ def run(place: Path, *code: str) -> str:
     return done.stdout
 
 
+def test_the_kept_sources_are_in_no_memory_of_the_daemon(installed: Path) -> None:
+    """They are needed by few daemons, and late."""
+    shown = "import os; print(os.readlink(f'/proc/self/fd/{own_sources._kept._fd}'))"
+    assert run(installed, shown).startswith("/var/tmp/#")
+    size = run(
+        installed,
+        "import os; print(os.fstat(own_sources._kept._fd).st_size < own_sources._ROOM, 'zlib' in dir(own_sources))",
+    )
+    assert size.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize("lack", ["own_sources._KEPT_IN = '/nowhere'", "own_sources._ROOM = 1 << 62"])
+def test_where_the_disk_takes_no_file_the_sources_are_kept_in_memory(installed: Path, lack: str) -> None:
+    look = "from supervisor.daemon import upgrade; print(upgrade.__loader__)"
+    where = "import os; print(os.readlink(f'/proc/self/fd/{own_sources._kept._fd}'))"
+    fd, loader = run(installed, lack, "own_sources.keep()", REPLACE, where, look).splitlines()
+    assert fd.startswith("/memfd:sources")
+    assert "_Finder" in loader
+
+
 def test_whatever_a_daemon_may_import_later_is_kept(installed: Path) -> None:
     edges, found, todo = graph(), set[str](), ["daemon.__main__"]
     while todo:
@@ -54,7 +74,7 @@ def test_whatever_a_daemon_may_import_later_is_kept(installed: Path) -> None:
     later = {f"supervisor.{module}" for module in found} - loaded_by(DAEMON)
     assert "supervisor.daemon.upgrade" in later
     later -= loaded_by(f"{DAEMON}; import supervisor.daemon.web.view")  # all at once, when the daemon starts
-    kept = set(run(installed, "print(*own_sources._kept._marks)").split())
+    kept = set(run(installed, "print(*own_sources._kept._known)").split())
     assert later - kept == set()
 
 

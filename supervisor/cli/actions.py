@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -92,16 +93,21 @@ reset = _acting("reset", "Close breakers and clear backoff, so that services sta
     metavar="SIGNAL",
     help="HUP, SIGHUP or 1; sent even if it ends the process.  [default: each service's reload_signal]",
 )
+@click.option("--no-check", is_flag=True, help="Send a reload signal without the reload_check of the service.")
+@click.option("--no-wait", is_flag=True, help="Return at once, without waiting for reloads.")
 @services_argument
 @pass_target
-def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) -> None:
+def signal(target: DaemonTarget, number: str | None, no_check: bool, no_wait: bool, services: tuple[str, ...]) -> None:
     """Send a signal to main processes, by default reload_signal.
 
     Without -s, nothing is sent where a process does not handle its reload_signal and would be ended or stopped by it.
+    Before a reload_signal, the reload_check of the service has to pass; else nothing is sent, and it runs on as it is.
+    Where a service answers it (ready.notify_reload), return when it has reloaded; exit code 1 if it has not in time.
 
     Example: supervisor signal -s USR1 web"""
+    began = monotonic()
     try:
-        names = target.client.act("signal", services, number)
+        names = target.client.act("signal", services, number, check=not no_check)
     except NoSuchService as error:
         if number is None and len(services) > 1 and services[0].isupper():  # as supervisorctl takes it
             hint = f"The signal is an option: supervisor signal -s {' '.join(services)}"
@@ -111,6 +117,10 @@ def signal(target: DaemonTarget, number: str | None, services: tuple[str, ...]) 
         click.echo(f"{name}  {number or 'reload signal'} sent")
     if not names:
         raise OperationFailed("no signal sent: none of them is running")
+    if not no_wait:
+        from supervisor.cli.waiting.reloads import follow_reloads
+
+        follow_reloads(target.client, names, began)
 
 
 @click.command()

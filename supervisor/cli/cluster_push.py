@@ -136,7 +136,7 @@ def _push(
     except ValueError as error:
         raise UsageError(f"--timeout: {error}") from None
     before = _pushed(target)
-    rolling = what["undo"] and before is not None and before["phase"] == "rolling"
+    rolling = what["undo"] and before is not None and before["phase"] in ("rolling", "returning")
     takes_back = before["number"] if before is not None and rolling else 0
     body = {**what, "takes_back": takes_back, "max_unavailable": max_unavailable, "timeout": seconds}
     outcome = _begun(target, target.client.post("/v1/cluster/pushes", body)["id"])

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
 from supervisor.adapters.linux.directories import read_file
 from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TextIO
 
     from supervisor.adapters.ledger.query import LedgerReader
     from supervisor.config.profiles import Wanted
     from supervisor.core.model.spec import Plan
+    from supervisor.last_directories import Locations
 
 MOVED = "The services run on as they are; `supervisor down`, then `supervisor up` starts them in the new place."
 """What to do where `moved_from` is a path."""
@@ -41,6 +42,11 @@ class DaemonTarget:
         self._named = False
         self.color: bool | None = False if os.environ.get("NO_COLOR") or is_dumb() else None
 
+    @property
+    def paints(self) -> bool:
+        """Whether to print colour on stdout."""
+        return on_terminal() if self.color is None else self.color
+
     def name_file(self, path: str) -> None:
         """-f FILE: selects the daemon of that file."""
         self.given_file, self.given_socket = path, None
@@ -55,12 +61,12 @@ class DaemonTarget:
         from supervisor.config.source.locate import SYSTEM_WIDE, absolute, default_path
 
         if self.given_file:
-            return str(absolute(self.given_file))
+            return absolute(self.given_file)
         path = default_path()
-        if self.acts and path.is_absolute() and path != SYSTEM_WIDE and not self._named:
+        if self.acts and os.path.isabs(path) and path != SYSTEM_WIDE and not self._named:
             self._named = True
             _say(f"using {path}, above the current directory")
-        return str(absolute(path))
+        return absolute(path)
 
     @property
     def wanted_profiles(self) -> Wanted | Callable[[str], Wanted]:
@@ -77,7 +83,7 @@ class DaemonTarget:
         """The control socket.  ConfigError where it was not named and the file cannot be read."""
         if self.given_socket:
             return self.given_socket
-        return f"{self._locations()[1]}/control.sock"
+        return f"{self._locations().runtime_dir}/control.sock"
 
     @property
     def state_dir(self) -> str:
@@ -85,7 +91,7 @@ class DaemonTarget:
         cannot be read."""
         if self.given_socket and (plan := self.plan_in_force) is not None:
             return plan.supervisor.state_dir
-        return self._locations()[2]
+        return self._locations().state_dir
 
     @property
     def plan_in_force(self) -> Plan | None:
@@ -96,7 +102,7 @@ class DaemonTarget:
         from supervisor.core.model.saved import GARBAGE
         from supervisor.core.model.spec import Plan
 
-        directory = os.path.dirname(self.socket)  # noqa: PTH120 - pathlib costs
+        directory = os.path.dirname(self.socket)
         with suppress(OSError, *GARBAGE):
             return from_plain(Plan, json.loads(read_file(directory, "plan.json")))
         return None
@@ -106,8 +112,8 @@ class DaemonTarget:
         """Asks the daemon behind the socket that was named, else only one that runs the file."""
         if self.given_socket:
             return Client(self.given_socket, on_wait=_say)
-        _, runtime_dir, _, file = self._locations()
-        return Client(f"{runtime_dir}/control.sock", file, _say)
+        places = self._locations()
+        return Client(f"{places.runtime_dir}/control.sock", places.file, _say)
 
     @property
     def moved_from(self) -> str:
@@ -115,10 +121,10 @@ class DaemonTarget:
         else empty."""
         if self.given_socket:
             return ""
-        file = self._locations()[3]
-        return file if os.path.exists(self.file) and not os.path.exists(file) else ""  # noqa: PTH110 - pathlib costs
+        file = self._locations().file
+        return file if os.path.exists(self.file) and not os.path.exists(file) else ""
 
-    def _locations(self) -> tuple[str, str, str, str]:
+    def _locations(self) -> Locations:
         from supervisor.config.source.locate import locations
 
         try:
@@ -147,11 +153,11 @@ class DaemonTarget:
             return
         from supervisor.config.source.project import recorded
 
-        _, runtime_dir, state_dir, file = self._locations()
-        for place in (runtime_dir, state_dir):
-            record = recorded(Path(place))
-            if record is not None and record.path != file and os.path.exists(record.path):  # noqa: PTH110
-                raise OtherFile(f"{place} belongs to {record.path}, not to {file}", f"Use -f {record.path}.")
+        places = self._locations()
+        for place in (places.runtime_dir, places.state_dir):
+            record = recorded(place)
+            if record is not None and record.path != places.file and os.path.exists(record.path):
+                raise OtherFile(f"{place} belongs to {record.path}, not to {places.file}", f"Use -f {record.path}.")
 
     def _left(self, name: str, why: NoDaemon) -> str:
         """The path of what a daemon left in its state directory; raises `why` where that cannot be read."""
@@ -177,7 +183,7 @@ def _first_file() -> str:
     """What makes a services.toml here, where there is none."""
     if os.path.lexists("services.toml"):
         return ""
-    found = next((name for name in _IMPORTED if os.path.isfile(name)), None)  # noqa: PTH113
+    found = next((name for name in _IMPORTED if os.path.isfile(name)), None)
     made = f"--from {found}` makes it of that file" if found else "` writes a first one"
     return f"`supervisor init{' ' if found else ''}{made}.  "
 

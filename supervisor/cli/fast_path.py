@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.errors import NoDaemon
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
 
 NOT_UP = 3
+ANY_WIDTH = 80
+"""Columns where the terminal does not tell."""
 
 
 def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], int] | None:
-    """What carries out `status [--json] [SERVICE]…` off a terminal, or `stop [SERVICE]…`, each with -f FILE or --socket
-    PATH; None for everything else, which click parses."""
+    """What carries out `status [--json] [SERVICE]…` or `stop [SERVICE]…`, each with -f FILE or --socket PATH; None for
+    everything else, which click parses."""
     command = arguments[0] if arguments else ""
-    if command not in ("status", "stop") or (command == "status" and on_terminal()):
+    if command not in ("status", "stop"):
         return None
     as_json, services, files, sockets = False, [], [], []
     words = iter(arguments[1:])
@@ -55,34 +58,50 @@ def stop(target: DaemonTarget, services: Sequence[str]) -> int:
     return 0
 
 
-def ask_status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> Status:
-    """The status; where no daemon runs, what still does is printed before NoDaemon is raised.  A daemon that is about
-    to listen, or about to end, is waited for."""
+def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
+    """Print the rows, the page of one name, or the answer of the API as it is; returns the exit code for them."""
+    found, text = ask_status(target, as_json, services)
+    missed = missing_rows(found)
+    for_reader = on_terminal() or target.paints
+    if as_json:
+        if for_reader:
+            from json import dumps
+
+            sys.stdout.write(dumps(found, indent=2) + "\n")
+        else:
+            sys.stdout.write(f"{text.decode()}\n")
+    else:
+        shown = _page(target, found, missed, services)
+        sys.stdout.write(shown or rows(target, found, missed))
+        if not for_reader or (shown and len(found["instances"]) == 1):
+            tell_problems(found)
+            tell_deviations(found)
+    return NOT_UP if missed else 0
+
+
+def ask_status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> tuple[Status, bytes]:
+    """The status, and its text as the daemon sent it; where no daemon runs, what still does is printed before NoDaemon
+    is raised.  A daemon that is about to listen, or about to end, is waited for."""
     try:
-        return target.client.status(services)
+        return target.client.status_and_text(services)
     except NoDaemon as why:
         from supervisor.cli import unwatched
 
         if unwatched.listens_soon(target, why):
-            return target.client.status(services)
+            return target.client.status_and_text(services)
         raise unwatched.status(target, why, as_json, services) from None
 
 
-def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:
-    """Print the rows, the page of one name, or the answer of the API as it is; returns the exit code for them."""
-    found = ask_status(target, as_json, services)
-    if as_json:
-        from json import dumps
+def rows(target: DaemonTarget, found: Status, missed: int) -> str:
+    """The rows: a table with a summary for a reader, else aligned columns."""
+    if on_terminal() or target.paints:
+        from supervisor.display.status_table import painted, table, unpainted
 
-        sys.stdout.write(dumps(found) + "\n")
-    else:
-        sys.stdout.write(_page(target, found, services) or plain(found))
-        tell_problems(found)
-        tell_deviations(found)
-    return verdict(found)
+        return table(found, missed, width(), painted if target.paints else unpainted)
+    return plain(found)
 
 
-def _page(target: DaemonTarget, found: Status, services: Sequence[str]) -> str:
+def _page(target: DaemonTarget, found: Status, missed: int, services: Sequence[str]) -> str:
     """The page of one name; empty where rows are to be printed."""
     if len(services) != 1:
         return ""
@@ -91,10 +110,30 @@ def _page(target: DaemonTarget, found: Status, services: Sequence[str]) -> str:
     if not page.has_page(services, found):
         return ""
     first, rest = page.lines(target, found)
+    if on_terminal() or target.paints:
+        from supervisor.display.severity import severity
+        from supervisor.display.status_table import by_severity, painted, unpainted
+
+        paint = painted if target.paints else unpainted
+        worst = max(found["instances"], key=lambda row: (severity(row), row["name"]))
+        first = paint("● ", by_severity(worst) or "bold") + paint(first, "bold")
     lines = [first, *rest]
     if len(found["instances"]) > 1:
-        lines += ["", *plain(found).splitlines(), "", *page.hints(found["instances"])]
+        lines += ["", *rows(target, found, missed).splitlines(), "", *page.hints(found["instances"])]
     return "".join(f"{line}\n" for line in lines)
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    for number in (1, 2, 0):
+        try:
+            return os.get_terminal_size(number).columns or ANY_WIDTH
+        except OSError:
+            continue
+    return ANY_WIDTH
 
 
 def tell_problems(status: Status) -> None:
@@ -126,11 +165,10 @@ def plain(status: Status) -> str:
     return aligned([COLUMNS, *(tuple(map(printable, cells(row))) for row in status["instances"])], RIGHT)
 
 
-def verdict(status: Status) -> int:
-    """NOT_UP if anything that should be up is not."""
-    doubtful = [row for row in status["instances"] if row["goal"] == "up" and not row["ready"]]
-    if not doubtful:
-        return 0  # saves the import below, which loads all of the core
+def missing_rows(status: Status) -> int:
+    """How many that should be up are not."""
+    if all(row["ready"] for row in status["instances"] if row["goal"] == "up"):
+        return 0  # saves an import
     from supervisor.core.services.status import missing
 
-    return NOT_UP if missing(status) else 0
+    return len(missing(status))

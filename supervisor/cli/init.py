@@ -160,6 +160,7 @@ def _take_over(
     sources: Sequence[Path], output: str, tool: str | None, env: str | None, force: bool, as_json: bool
 ) -> None:
     from supervisor.config.importers.formats import TOOLS, beside, read_files
+    from supervisor.config.importers.known_programs import add_reload_checks
     from supervisor.config.importers.services_toml import services_toml
 
     _refuse_unknown(tool, TOOLS)
@@ -174,6 +175,7 @@ def _take_over(
         raise OperationFailed(f"no service in {', '.join(map(str, sources))}", lines)
     folder = Path.cwd() if output == "-" else Path(output).absolute().parent
     beside(imported, folder)
+    add_reload_checks(imported)
     text = services_toml(imported, shlex.join(["supervisor", "init", "--from", *map(str, sources)]))
     if output == "-":
         click.echo(text, nl=False)

@@ -53,6 +53,9 @@ def _run(arguments: list[str], target: DaemonTarget) -> int:
     import click
 
     from supervisor.cli.commands import cli
+    from supervisor.launch import let_children_be_awaited
+
+    let_children_be_awaited()
 
     try:
         code = cli.main(args=arguments, prog_name="supervisor", standalone_mode=False, obj=target)

@@ -10,7 +10,10 @@ import errno
 import io
 import os
 import sys
-from typing import Any
+
+TYPE_CHECKING = False  # typing costs
+if TYPE_CHECKING:
+    from typing import Any
 
 MOST_LOST = 100
 """Writes that may fail before the command ends: only a command that follows something writes more."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.events import EventSource, FromLedger
+from supervisor.cli.events import BesideDaemon, EventSource, FromLedger
 from supervisor.cli.options import daemon_options, pass_target, since_option
-from supervisor.display.recorded import PAGE, FromDaemon, everything
+from supervisor.display.recorded import PAGE, everything
 from supervisor.errors import NoDaemon, OperationFailed, UsageError
 
 if TYPE_CHECKING:
@@ -79,10 +79,11 @@ def _figures(target: DaemonTarget, since: float | None) -> tuple[str, Report, li
     """The daemon's name, the figures since then, and what they were made of: events, and rows where a daemon runs."""
     from supervisor.core.history.report import report as summed_up
 
-    source: EventSource = FromDaemon(target.client)
     rows: list[Instance] = []
     name = ""
+    source: EventSource
     try:
+        source = BesideDaemon(target)
         status = target.client.status()
         rows, name = status["instances"], status["supervisor"]["name"]
     except NoDaemon as why:

@@ -41,7 +41,7 @@ def show(target: DaemonTarget, with_defaults: bool, as_json: bool, service: str)
     rows = definition(path, name)
     if rows is None:
         near = did_you_mean(name, [*(one.name for one in plan.services), *dict(plan.inactive)])
-        raise NoSuchService(f"no service {name} in {path}{near}")
+        raise NoSuchService(f"no service {name!r} in {path}{near}")
     others = _otherwise(target, name)
     if as_json:
         from json import dumps

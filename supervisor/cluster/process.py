@@ -29,6 +29,7 @@ from supervisor.cluster.session_file import Kept, SessionFile
 from supervisor.core.cluster import push_word, word
 from supervisor.core.cluster.agent import Agent
 from supervisor.core.cluster.budget import fitted
+from supervisor.core.cluster.holding import FAILSAFE
 from supervisor.core.cluster.knowledge import STALE
 from supervisor.core.cluster.local import Local, Settings
 from supervisor.core.cluster.placement import Slot
@@ -62,16 +63,20 @@ class Process:
         if spec.address is not None and host_number(spec.address[0]):
             key = key_of(self._kept.mark, _boot())
             try:
-                self._beats = Beats(spec.node, spec.address, key, spec.detect_within, spec.session_timeout)
+                self._beats = Beats(
+                    spec.node, spec.address, key, spec.detect_within, spec.session_timeout,
+                    lambda node, moment: self.agent.promise(node, moment),
+                    lambda node, sent, seconds, moment: self.agent.promised(node, sent, seconds, moment),
+                )  # fmt: skip
             except OSError as error:
                 refused = f"no heartbeats to other hosts: {address}: {error.strerror}"
         self.agent = Agent(
             Settings(
                 spec.node, address, version, dict(spec.labels),
                 spec.contact_interval, spec.request_timeout, spec.tick_time,
-                key if self._beats is not None else "",
+                key if self._beats is not None else "", spec.session_timeout if spec.failsafe else 0.0,
             ),
-            self._kept.mark,
+            self._kept.mark, now(),
         )  # fmt: skip
         self._pushes = Pushes(spec.node, untrusted(spec.hosts, spec.credentials_file, spec.certificate))
         if refused:
@@ -88,6 +93,7 @@ class Process:
         self._renewed: dict[tuple[str, int], float] = {}
         self._said, self._said_at = b"", -1e9
         self._able, self._behind = False, ""
+        self._safe = ""
         self._heard_at, self._began = -1e9, now()
         self._since, self._state = now(), ""
         self._silent_until = self._since + (spec.session_timeout if kept else 0.0)
@@ -116,6 +122,7 @@ class Process:
             self._hear(moment)
             self._give_up(moment)
             self._ask(moment)
+            self._ask_hosts(moment)
             self._tell(moment)
             self._renew()
             over = self._zookeeper.check()
@@ -158,7 +165,8 @@ class Process:
         changed, ready = False, set[int]()
         while not changed and not ready - {beats.fileno()} and (left := until - now()) > 0:
             ready = {found for found, _ in poll.poll(max(1.0, 1000.0 * min(left, beats.due - now())))}
-            beats.members(self.agent.facts.members() if self.agent.knows else {}, now())
+            facts = self.agent.facts
+            beats.members(facts.members() if self.agent.knows else {}, now(), facts.hosts())
             changed = beats.turn(now())
 
     def _take_events(self, moment: float) -> None:
@@ -240,6 +248,16 @@ class Process:
             request = first or agent.next_request(moment) or pushes.next_request(there, moment)
             if request is not None:
                 self._out = self._zookeeper.send(request), request, moment
+
+    def _ask_hosts(self, moment: float) -> None:
+        """What the leases of this host need while ZooKeeper is away."""
+        asked = self.agent.hosts_to_ask(moment)
+        if self._beats is not None:
+            self._beats.ask(asked, moment)
+        said = self.agent.problems.get(FAILSAFE, "")
+        if said != self._safe:
+            self._safe = said
+            say(said or "ZooKeeper answers again, or there is nothing to keep: failsafe is over")
 
     def _answered(self, answer: Answer, moment: float) -> None:
         """Whichever of both has asked takes it."""

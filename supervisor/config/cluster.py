@@ -75,6 +75,12 @@ def cluster_of(
             f"{spec.detect_within:g} s is not between {SOONEST:g} s and a third of session_timeout, {session / 3:g} s: "
             "a suspicion has to come well before the session ends",
         )
+    if spec.failsafe and (spec.address is None or not host_number(spec.address[0])):
+        problems.add(
+            ("cluster", "failsafe"),
+            "the other hosts answer at cluster.address, which has to be numeric: write for example "
+            'address = "10.0.0.1:9180"',
+        )
     if spec.contact_interval + spec.request_timeout > spec.session_timeout / 2:
         problems.add(
             ("cluster", "session_timeout"),

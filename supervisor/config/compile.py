@@ -20,6 +20,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.config.load import load
@@ -57,7 +58,7 @@ def main(arguments: list[str]) -> int:
             "error": str(error),
             "runtime_dir": places.runtime_dir,
             "state_dir": places.state_dir,
-            "folder": folder_identity(absolute(path).parent),
+            "folder": folder_identity(str(Path(absolute(path)).parent)),
         }
         code = error.exit_code
     try:

@@ -58,6 +58,7 @@ def plan_text(plan: Plan, included: Sequence[str] = ()) -> str:
     if plan.cluster is not None:
         lines.append(
             f"  cluster  {plan.cluster.node} on {plan.cluster.hosts}, session {span(plan.cluster.session_timeout)}"
+            + (", failsafe" if plan.cluster.failsafe else "")
         )
     if plan.kept_profiles is not None:
         gone = ", ".join(f"{name} ({', '.join(profiles)})" for name, profiles in plan.inactive)

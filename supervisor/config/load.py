@@ -64,7 +64,7 @@ def load(
     SUPERVISOR_PROFILES does.  `on_file` is called with the name of each included file.
     `instead`: files that are read in place of those with these resolved paths.
     """
-    file = absolute(path)
+    file = Path(absolute(path))
     text = read_text(instead.get(file.resolve(), Path(path)) if instead else Path(path))
     problems = Problems(str(path), text)
     raw = parse(text, str(path))
@@ -164,7 +164,7 @@ def load(
         supervisor=supervisor,
         services=start_order(complete),
         path=str(file),
-        folder=folder_identity(file.parent),
+        folder=folder_identity(str(file.parent)),
         written=_fingerprints(tables),
         groups=tuple(GroupSpec(name=name, **table) for name, table in given.get("groups", {}).items()),
         cluster=cluster,
@@ -223,8 +223,8 @@ FILES = (("directory",), ("environment_file",))
 def _command(spec: ServiceSpec, key: Key) -> Sequence[str] | None:
     """The command of the service that is written under `key`."""
     probes = {"ready": spec.ready, "heartbeat": spec.heartbeat}
-    if key == ("command",):
-        return spec.command
+    if key in (("command",), ("reload_check",)):
+        return spec.command if key == ("command",) else spec.reload_check
     probe = probes.get(str(key[0])) if key[1:] == ("exec",) else None
     return probe.exec if probe is not None else None
 
@@ -241,7 +241,8 @@ def _waits_for_a_oneshot(spec: ServiceSpec, services: Mapping[str, ServiceSpec])
 
 def _supervisor(file: Path, given: Mapping[str, Any], env: Mapping[str, str], problems: Problems) -> SupervisorSpec:
     table = given.get("supervisor", {})
-    name, runtime_dir, state_dir, _ = locate(file, table, env)
+    places = locate(str(file), table, env)
+    name, runtime_dir, state_dir = places.name, places.runtime_dir, places.state_dir
     if len(os.fsencode(runtime_dir)) > LONGEST_RUNTIME_DIR:
         message = f"{runtime_dir} is too long for sockets in it: at most {LONGEST_RUNTIME_DIR} bytes"
         problems.add(("supervisor", "runtime_dir"), message)

@@ -55,7 +55,7 @@ def with_version(
 
     `own`: the name of the host's own file for the user, and its text; `raw`: its tables.  ConfigError."""
     table = raw.get("supervisor")
-    version = pushed(locate(file, table if isinstance(table, dict) else {}, env).state_dir)
+    version = pushed(locate(str(file), table if isinstance(table, dict) else {}, env).state_dir)
     if version is None:
         return None
     text = read_text(Path(version.path))

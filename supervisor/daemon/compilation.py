@@ -102,14 +102,16 @@ class Completion:
         def compiled(result: Plan | ConfigError) -> None:
             self._busy = False
             for action in asked:
-                self._go_on(action, result)
+                self.go_on(action, result)
             if self._waiting and not self._busy:
                 self._compile()
 
         self._busy = True
         compile_file(self._parts.loop, self._parts.service_set.plan, compiled)
 
-    def _go_on(self, action: act.Spawn, result: Plan | ConfigError) -> None:
+    def go_on(self, action: act.Spawn, result: Plan | ConfigError | None = None) -> None:
+        """Go on with a start that had to wait, if it is still wanted.  `result`: of the compilation that it waited
+        for."""
         parts = self._parts
         instance = parts.service_set.instances.get(action.instance)
         if instance is None or instance.incarnation != action.incarnation:
@@ -117,7 +119,7 @@ class Completion:
         if instance.goal is Goal.DOWN:
             self._fail(action, "it was stopped before it was started")
             return
-        if instance.spec.unresolved:
+        if result is not None and instance.spec.unresolved:
             known = instance.spec.unresolved[0][1]
             found = completed(instance.spec, result) if isinstance(result, Plan) else f"{known}; {result.message}"
             if isinstance(found, str):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.ledger.store import EventQuery
-from supervisor.adapters.linux.signal_masks import signal_masks
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, Record
 from supervisor.core.model.daemon_records import unchanged
@@ -18,7 +17,6 @@ from supervisor.core.model.spec import Plan
 from supervisor.core.services.scaling import Scale, scaled, wanted
 from supervisor.core.services.selection import recorded_names, resolve, resolve_one, resolve_service, selected
 from supervisor.core.services.service_set import By
-from supervisor.core.services.signal_guard import refusal
 from supervisor.core.text.orders import given
 from supervisor.daemon.compilation import compile_file
 from supervisor.daemon.edited_file import apply_edits
@@ -26,7 +24,6 @@ from supervisor.daemon.followers import Followers
 from supervisor.daemon.ordered_by import ordered_by
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import put_in_force
-from supervisor.daemon.signal_number import signal_number
 from supervisor.daemon.status_view import StatusView
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError, UsageError
 
@@ -190,22 +187,18 @@ class Control:
         self,
         verb: str,
         services: Sequence[str],
-        signal: str | None = None,
         *,
-        insist: bool = False,
         rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
-        """Order start, stop, restart, reset or signal, without waiting for the effect; returns the instances concerned.
+        """Order start, stop, restart or reset, without waiting for the effect; returns the instances concerned.
 
-        `signal`: its name or number; None: the reload signal of each service.  `insist`: send it even to a process that
-        does not handle it.  `rolling`: restart instance by instance."""
+        `rolling`: restart instance by instance."""
         parts, now = self._parts, self._parts.loop.now()
         service_set = parts.service_set
         names = selected(service_set, verb, services)
         if rolling:
             return self._roll(names, services, peer)
-        numbers = self._numbers(names, signal, insist) if verb == "signal" else {}
         order = f"{verb} {', '.join(services) or 'all'}"
         by = self.taken(order, peer)
         if verb == "start":
@@ -214,12 +207,31 @@ class Control:
             actions = service_set.stop(names, now, by=by)
         elif verb == "restart":
             actions = service_set.restart(names, now, by)
-        elif verb == "reset":
-            actions = service_set.reset(names, now, by)
         else:
-            actions = service_set.signal(numbers, now, by, resume=signal is None)
+            actions = service_set.reset(names, now, by)
         self._carry_out(actions, order, by)
         return names
+
+    def signal(
+        self,
+        services: Sequence[str],
+        done: Callable[[list[str] | SupervisorError], None],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        check: bool = True,
+        peer: Peer | None = None,
+    ) -> None:
+        """Send a signal to main processes, after `reload_check` where it is a reload signal (daemon/signals.py).
+
+        `done` is called with the instances concerned, or with the error."""
+        from supervisor.daemon.signals import SignalOrder
+
+        names = selected(self._parts.service_set, "signal", services)
+        order = SignalOrder(self._parts, names, signal, insist=insist, check=check)
+        words = f"signal {', '.join(services) or 'all'}"
+        by = self.taken(words, peer)
+        order.give(by, lambda actions: self._carry_out(actions, words, by), done)
 
     def maintain(
         self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None
@@ -307,18 +319,6 @@ class Control:
         self._say(f"rollout {verb} {name}", by)
         (found,) = self.rollouts([name])["rollouts"]
         return found
-
-    def _numbers(self, names: Sequence[str], signal: str | None, insist: bool) -> dict[str, int]:
-        """The signal for each instance.  OperationFailed where one would be ended or stopped by it."""
-        parts = self._parts
-        number = signal_number(signal) if signal is not None else None
-        numbers = {name: number or parts.service_set.instances[name].spec.reload_signal for name in names}
-        if not insist:
-            found = {name: signal_masks(parts.processes.by_instance[name].main) for name in names}
-            refused = refusal(numbers, {name: masks for name, masks in found.items() if masks is not None})
-            if refused is not None:
-                raise OperationFailed(*refused)
-        return numbers
 
     def taken(self, order: str, peer: Peer | None) -> By:
         """Log an order that is carried out; returns its giver."""

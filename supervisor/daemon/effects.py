@@ -26,7 +26,7 @@ from supervisor.core.model.daemon_records import clock_set
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.replica import for_instance
-from supervisor.core.services.socket_policy import open_sockets
+from supervisor.core.services.socket_policy import open_sockets, storing
 from supervisor.daemon.clock_watch import ClockWatch
 from supervisor.daemon.compilation import Completion
 from supervisor.daemon.needed import Question, paused_dependency
@@ -78,6 +78,8 @@ class Effects:
             keep_plan_in_force(parts)
         if parts.on_demand is not None:
             self._review_sockets = True
+        if parts.stored is not None:
+            self._review_sockets = True
         if parts.reporter is not None:
             parts.reporter.changed()
         for record in records:
@@ -118,6 +120,8 @@ class Effects:
                 self._parts.on_demand.review()
             if self._parts.sockets.any_open:  # else each end would be a look at all instances
                 self._parts.sockets.keep_only(open_sockets(self._parts.service_set.instances.values()))
+            if self._parts.stored is not None:
+                self._parts.stored.keep_only(storing(self._parts.service_set.instances.values()))
         if self._unpublished:
             self._publish_all()
             if self._parts.cluster is not None:
@@ -157,6 +161,9 @@ class Effects:
         if spec.unresolved:
             self._completion.ask(action)
             return
+        if parts.stored is not None and parts.stored.when_settled(name, partial(self._completion.go_on, action)):
+            return
+        stored = parts.stored.of(name) if parts.stored is not None else []
         output, errors = -1, None
         try:
             if parts.balancer is not None:
@@ -172,12 +179,13 @@ class Effects:
                 if parts.reporter is not None:
                     held = {f"{SOCKET}{s.url}": fd for s, fd in zip(spec.sockets, sockets, strict=True)}
                     parts.reporter.keep(pipes | held)
+                sockets, names = (*sockets, *(one.fd for one in stored)), [one.name for one in stored]
                 mount = parts.spawner.remote(spec)
                 if mount is not None:
-                    self._spawn_apart(action, spec, mount, output, sockets, errors)
+                    self._spawn_apart(action, spec, mount, output, sockets, errors, names)
                     return
                 with kept_free(WATCHED if parts.reserve else 0):  # else it runs, and its start time cannot be recorded
-                    pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors)
+                    pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors, names)
                 parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
@@ -199,6 +207,7 @@ class Effects:
         output: int,
         sockets: Sequence[int],
         errors: int | None,
+        names: Sequence[str],
     ) -> None:
         """Begin a spawn that may have to wait for a file system; what comes of it is posted later."""
         parts, name, incarnation = self._parts, action.instance, action.incarnation
@@ -218,7 +227,7 @@ class Effects:
             text = str(error) if error.errno is None else _explain(error, spec.command[0])
             parts.engine.post(name, ev.SpawnFailed(incarnation, text, pid))
 
-        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets, errors)
+        pid, report = parts.spawner.spawn_apart(spec, name, incarnation, output, sockets, errors, names)
         parts.apart.add(pid, report, mount, spec.command[0], spec.start_timeout, begun, failed)
 
     def _signal(self, action: act.Signal) -> None:

@@ -118,7 +118,8 @@ class Engine:
         inbox, step = self._inbox, self.service_set.step
         while inbox:
             name, event = inbox.popleft()
-            actions += step(name, event, now)
+            if found := step(name, event, now):
+                actions += found
         return actions
 
     def _take(self, actions: list[Action]) -> None:

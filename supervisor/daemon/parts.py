@@ -39,11 +39,12 @@ from supervisor.core.detection.local_health import LoopLag
 from supervisor.core.model import events as ev
 from supervisor.core.model import sdnotify
 from supervisor.core.model.sdnotify import Message
-from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.model.spec import NotifyAccess, Plan, ServiceSpec
 from supervisor.core.services.adoption import saved
 from supervisor.core.services.host_requirements import runtime_directory_mode
 from supervisor.core.services.problems import Problems
 from supervisor.core.services.service_set import ServiceSet
+from supervisor.core.services.socket_policy import storing
 from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.engine import Engine
 from supervisor.daemon.observers import Observers
@@ -53,9 +54,11 @@ from supervisor.errors import OperationFailed, SupervisorError
 if TYPE_CHECKING:
     from supervisor.adapters.hooks.dispatcher import HookDispatcher
     from supervisor.adapters.http.messages import Peer
+    from supervisor.adapters.probes.descriptor_sink import Taker
     from supervisor.adapters.processes.apart import ApartSpawns
     from supervisor.adapters.processes.command_trees import CommandTree, CommandTrees
     from supervisor.adapters.service_manager.notifier import ServiceManager
+    from supervisor.adapters.sockets.descriptor_store import DescriptorStore
     from supervisor.core.balancing.slots import Wanted
     from supervisor.core.lifecycle.instance import Instance
     from supervisor.core.model.actions import Record
@@ -69,6 +72,8 @@ FIFO = "fifo:"
 """Prefix of the name of the descriptor of an instance's output; the instance follows."""
 LONGEST_PAUSE = 0.2
 """Seconds in which the reader of stdout can take what waits for it, before an upgrade."""
+STORED = "stored"
+"""The name of a stored descriptor for which FDNAME= gives no valid one, as in systemd."""
 RETRY = 5.0
 """Seconds until the plan in force is saved again where the runtime directory did not take it."""
 SAVE_NEW_PROCESSES = 0.5
@@ -266,7 +271,7 @@ class Parts:
             self.processes.members,
             self.processes.main,
             self.stream,
-            self._command_tree,
+            self.command_tree,
             self._log_problem,
         )
         self.sampler = Sampler(
@@ -281,6 +286,11 @@ class Parts:
             self.problem,
             descriptors.pop("notify", None),
         )
+        self.processes.before_exits = self._hear_last_words
+        self._stored: DescriptorStore | None = None
+        self._store_path = f"{self.runtime_dir}/stored.sock"
+        if os.path.exists(self._store_path):  # noqa: PTH110 - pathlib would cost the daemon memory
+            self.open_store()
         self.loop_lag = LoopLag()
 
     def _service_manager(self, stored: Mapping[str, int] | None) -> ServiceManager | None:
@@ -307,15 +317,27 @@ class Parts:
         return self._apart
 
     @property
+    def stored(self) -> DescriptorStore | None:
+        """The descriptors that services have stored; None where none ever has."""
+        return self._stored
+
+    def open_store(self) -> DescriptorStore:
+        if self._stored is None:
+            from supervisor.adapters.sockets.descriptor_store import DescriptorStore
+
+            self._stored = DescriptorStore(self.loop, self._store_path, self.problem)
+        return self._stored
+
+    @property
     def hooks(self) -> HookDispatcher:
         if self._hooks is None:
             from supervisor.adapters.hooks.dispatcher import HookDispatcher
 
-            self._hooks = HookDispatcher(self.loop, self.problem, self._command_tree)
+            self._hooks = HookDispatcher(self.loop, self.problem, self.command_tree)
         return self._hooks
 
-    def _command_tree(self, instance: str) -> CommandTree:
-        """The process tree for one run of a probe or hook.  OSError."""
+    def command_tree(self, instance: str) -> CommandTree:
+        """The process tree for one run of a probe, a hook or a check.  OSError."""
         if self._commands is None:
             from supervisor.adapters.processes.command_trees import CommandTrees
 
@@ -507,13 +529,25 @@ class Parts:
         instance = self.service_set.instances.get(name)
         return instance.spec.user if instance is not None else None
 
-    def _notified(self, pid: int, uid: int, message: Message, at: float) -> None:
+    def _hear_last_words(self, ending: list[str]) -> None:
+        """Read what these instances sent before their end: it tells why, or stores descriptors for the next process."""
+        found = self.service_set.instances
+        if any(name in found and found[name].spec.fd_store for name in ending):
+            self.notify.drain()
+        else:
+            self.notify.read()
+
+    def _notified(self, pid: int, uid: int, message: Message, at: float) -> tuple[Taker, int] | None:
+        """Take a message; what the descriptors that came with it are for, None where they are not wanted."""
         if self._apart:
             self._apart.look()
         name = self.attribution.resolve(pid)
         instance = self.service_set.instances.get(name) if name is not None else None
         if instance is None or name is None:
-            return
+            return None
+        if not self._accepts(instance, pid):
+            self.engine.post(name, ev.NotifyRefused(instance.incarnation, pid))
+            return None
         process = None
         if (members := instance.members) is not None and not self.processes.is_main(name, pid):
             process = self.attribution.identity(pid)
@@ -521,10 +555,55 @@ class Parts:
             if process is not None and new and name not in self._to_save:
                 self._to_save.add(name)
                 self.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
+        beat = instance.spec.heartbeat
+        if message is sdnotify.BEAT and beat is not None and beat.notified:  # nearly all of them
+            self.engine.post(name, ev.Heartbeat(instance.incarnation, at, None, process))
+            return None
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             self.engine.post(name, event)
-        if message.main_pid is not None and self.processes.set_main(name, message.main_pid):
+        error = sdnotify.error_told(message, instance.incarnation, os.strerror) if process is None else None
+        if error is not None:
+            self.engine.post(name, error)
+        if message.main_pid is not None and self.processes.set_main(name, message.main_pid, message.main_pidfd_id):
             self.engine.post(name, ev.MainPid(instance.incarnation, message.main_pid))
+        if message.fd_remove and self._stored is not None:
+            self._stored.remove(name, message.fd_name)
+        if message.fd_store and instance.spec.fd_store:
+            return self._to_store(instance, message)
+        return (partial(self._take_main, name, instance.incarnation), 1) if message.main_pidfd else None
+
+    def _accepts(self, instance: Instance, pid: int) -> bool:
+        """Whether messages of this process of the instance count."""
+        ready = instance.spec.ready
+        if ready is None or ready.notify_access is NotifyAccess.TREE:
+            return True
+        return self.processes.is_main(instance.name, pid)
+
+    def _take_main(self, name: str, incarnation: int, descriptors: list[int], _refused: int) -> None:
+        """MAINPIDFD=1: the process of this pidfd is the main one."""
+        from supervisor.adapters.linux.pidfd import process_of
+
+        for fd in descriptors:
+            pid = process_of(fd)
+            if pid is not None and self.processes.set_main(name, pid):
+                self.engine.post(name, ev.MainPid(incarnation, pid))
+            os.close(fd)
+
+    def _to_store(self, instance: Instance, message: Message) -> tuple[Taker, int] | None:
+        """FDSTORE=1: as many descriptors as there is room for are kept for the next process of the instance."""
+        store, name, limit = self.open_store(), instance.name, instance.spec.fd_store
+        try:
+            store.expect(name)
+        except OSError as error:
+            self._log_problem(name, f"no process can be started that keeps its descriptors: {error.strerror}")
+            return None
+
+        def take(descriptors: list[int], refused: int) -> None:
+            store.refused(name, refused, limit)
+            store.add(name, message.fd_name or STORED, descriptors, watched=not message.fd_unwatched)
+            store.keep_only(storing(self.service_set.instances.values()))
+
+        return take, max(0, limit - len(store.of(name)))
 
     def _save_processes(self, name: str) -> None:
         """Save an instance of which a process was heard for the first time, or announced longer work than any before:

@@ -201,6 +201,8 @@ class Runtime:
         own_directory(parts.runtime_dir, parts.directory_mode, parts.service_set.plan.supervisor.group)
         parts.lock.reacquire()
         parts.notify.rebind()
+        if parts.stored is not None:
+            parts.stored.rebind()
         parts.server.rebind(f"{parts.runtime_dir}/control.sock")
         if self._order_token is not None:
             self._order_token.write()
@@ -290,6 +292,8 @@ class Runtime:
         parts.logs.close()
         parts.console.close(LONGEST_FLUSH)
         parts.sockets.close()
+        if parts.stored is not None:
+            parts.stored.close()
         parts.trees.close()
         parts.ledger.close()
         parts.claim.release()

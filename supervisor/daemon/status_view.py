@@ -69,6 +69,8 @@ class StatusView:
             if service_set.rollouts is not None and not service_set.rollouts.current(instance):
                 row["current"] = False
             row["sockets"] = queues.get(name)
+            if parts.stored is not None and (stored := parts.stored.of(name)):
+                row["stored"] = [one.name for one in stored]
             if instance.spec.exclusive and service_set.roster.gate is not None:
                 row["placed"] = service_set.roster.gate.view(instance, now)
             rows.append(row)

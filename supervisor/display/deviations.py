@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Supervisor
 

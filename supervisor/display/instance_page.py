@@ -83,8 +83,9 @@ def _facts(page: Page) -> Iterator[tuple[str, str]]:
     view, coming = page.view, prospect(page.view)
     if page.defined:
         yield "Defined", page.defined
-    yield "State", standing(view)
-    if (said := note(view)) and (
+    state = standing(view)
+    yield "State", state
+    if (said := note(view)) not in state and (
         view["state"] in ("starting", "running", "suspect", "stopping") or runs_elsewhere(view)
     ):
         yield "Note", said

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from supervisor.core.text.timestamps import local
-
 NOTHING = "–"
 
 
@@ -61,6 +59,8 @@ def clock(at: str | float | None) -> str:
     """A moment, ISO 8601 or seconds since the epoch, as local wall-clock time; blank where there is none."""
     if at is None:
         return " " * 8
+    from supervisor.core.text.timestamps import local  # datetime costs
+
     try:
         return local(at).strftime("%H:%M:%S")
     except (ValueError, OverflowError, OSError):

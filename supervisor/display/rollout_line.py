@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from supervisor.display.numbers import duration
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
     from supervisor.core.model.instance_documents import Instance

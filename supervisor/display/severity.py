@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
 from supervisor.core.text.waiting import runs_elsewhere
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
 

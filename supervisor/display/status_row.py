@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from supervisor.core.text.waiting import runs_elsewhere, waits_for, where
 from supervisor.display.numbers import duration, percent, score, size
 from supervisor.display.severity import awaits_connection, is_flapping
 
+TYPE_CHECKING = False  # typing costs
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance, StopStep, Target
 
@@ -81,7 +81,8 @@ def _note(row: Instance) -> str:
             return silent
         trial = "breaker half-open" if row["breaker"] == "half-open" else ""
         flaps = _flapping(row)
-        return unasked(row) or row["probe_error"] or flaps or says(row) or trial or _refused(row["target"])
+        reload = _reload(row)
+        return unasked(row) or row["probe_error"] or flaps or reload or says(row) or trial or _refused(row["target"])
     if awaits_connection(row):
         return f"waits for a connection{'' if row['cause'] == 'on-demand' else f'; {happened(row)}'}"
     if state == "stopped" and row["cause"] == "stopped":
@@ -97,6 +98,16 @@ def steps(step: StopStep) -> str:
         return "SIGKILL sent" + ("" if step["next_in_s"] is None else f"; again in {duration(step['next_in_s'])}")
     then = "" if step["next_in_s"] is None else f"; {signal_name(step['next_signal'])} in {duration(step['next_in_s'])}"
     return f"{signal_name(step['signal'])} sent (step {step['step']} of {step['of']}){then}"
+
+
+def _reload(row: Instance) -> str:
+    """That it reloads its configuration, or that it did not end to; empty where neither is so."""
+    if not (found := row.get("reload")) or found["state"] == "done":
+        return ""
+    if found["state"] == "timed-out":
+        return "its last reload did not end in time"
+    said = "reloading" if found["state"] == "begun" else "reload signal sent, not answered yet"
+    return f"{said}; given up in {duration(found['within_s'])}"
 
 
 def unasked(row: Instance) -> str:

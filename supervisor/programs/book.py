@@ -21,7 +21,9 @@ heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
             `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`:
             not with one of these, which are exact; `file`: nor where its own configuration has this.
-reload      `signal`; `check`: a command that fails for a configuration that it cannot read.
+reload      `signal`; `check`: a command that fails for a configuration that it cannot read.  One of the program itself
+            gets the arguments of the service as well; in one of another program FILE stands for the value of the option
+            `file`, and [FILE] may be left out.
 ends        `code` of an exit, and what it `means`; `with`, `but`: as above; `policy`: the restart policy that it needs.
 """
 
@@ -35,7 +37,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from supervisor.programs.recognition import program_words
+from supervisor.programs.recognition import program_words, without_version
 
 BOOK = Path(__file__).parent / "book"
 
@@ -83,7 +85,8 @@ class Program:
         exit_ = f"exit {code}"
         if code and exit_ in _ends(self.seen.get("broken_start", "")):
             reload = ", also at a reload" if exit_ in _ends(self.seen.get("broken_reload", "")) else ""
-            yield f"{self.title} exits {code} where it cannot read its configuration{reload}"
+            lacks = "cannot load or run its application" if self.application else "cannot read its configuration"
+            yield f"{self.title} exits {code} where it {lacks}{reload}"
         signals = [name for name, said in self.seen["stop"].items() if exit_ in _ends(said)]
         if exit_ in _ends(self.seen["hangup"]):
             signals.append("HUP")
@@ -148,11 +151,11 @@ def read(path: Path) -> Program:
 
 @cache
 def _files() -> dict[str, Path]:
-    """The file of each name, by first lines alone."""
+    """The file of each name, as it is without a version (`apache` for apache2), by first lines alone."""
     files: dict[str, Path] = {}
     for path in BOOK.glob("*.toml"):
         with open(path) as file:
-            files |= dict.fromkeys(_NAME.findall(file.readline()), path)
+            files |= dict.fromkeys(map(without_version, _NAME.findall(file.readline())), path)
     return files
 
 

@@ -45,7 +45,7 @@ def program_words(command: Sequence[str]) -> tuple[str, ...]:
         elif name == "java":
             return _of_java(words)
         else:
-            return (_bare(name), *words[1:])
+            return (without_version(name), *words[1:])
     return ()
 
 
@@ -56,7 +56,7 @@ def _of_python(words: tuple[str, ...]) -> tuple[str, ...]:
         if words[0] == "-c":
             return ()
         words = words[2:] if words[0] in _VALUES_OF_PYTHON else words[1:]
-    return (_bare(posixpath.basename(words[0]).removesuffix(".py")), *words[1:]) if words else ()
+    return (without_version(posixpath.basename(words[0]).removesuffix(".py")), *words[1:]) if words else ()
 
 
 def _of_java(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ def _after_options(words: tuple[str, ...], with_value: Sequence[str], *, assignm
     return words
 
 
-def _bare(name: str) -> str:
+def without_version(name: str) -> str:
     """`php-fpm` for `php-fpm8.2`; a name that is a version as a whole stays."""
     match = re.search(rf"{_VERSION.pattern}$", name)
     return name[: match.start()] if match and match.start() else name

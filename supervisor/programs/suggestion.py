@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from supervisor.programs.book import Program, any_flag, any_option, applies, has_option, recognized
 from supervisor.programs.recognition import program_words
+from supervisor.programs.reload import ends_at_reload, reload_check
 
 _LONGEST = 100  # letters of a name
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -46,6 +48,10 @@ def suggestion(command: Sequence[str]) -> Suggestion:
     if (signal := program.reload.get("signal", "HUP")) != "HUP":
         made.keys["reload_signal"] = signal
         made.reasons.append(f"{program.title} reads its configuration again at {signal}")
+    if check := reload_check(program, made.command):
+        made.keys["reload_check"] = check
+        ends = f", which would end {program.title}" if ends_at_reload(program) else ""
+        made.reasons.append(f"{shlex.join(check)} finds a broken configuration before a reload{ends}")
     for end in program.ends:
         if "policy" in end and applies(end, program_words(made.command)[1:]):
             made.keys["restart"] = {"policy": end["policy"]}

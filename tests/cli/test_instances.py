@@ -154,6 +154,17 @@ def test_the_states_of_services_stand_beside_them(asked: Supervisor) -> None:
     assert out == "redis  running, ready\nweb  web@1 running, ready, web@2 backoff\nall  running, ready\n"
 
 
+def test_no_name_is_empty(asked: Supervisor) -> None:
+    for words in (("tree", ""), ("tree", "--depends", ""), ("exec", "", "--", "true")):
+        code, out, err = asked(*words)
+        assert (code, out) == (4, "") and "''" in err, words
+
+
+def test_no_service_of_the_file_has_an_empty_name(written: Supervisor) -> None:
+    code, out, err = written("show", "")
+    assert (code, out) == (4, "") and "no service '' in" in err
+
+
 def test_what_tree_refuses(written: Supervisor) -> None:
     assert written("tree", "--reverse", "web")[0] == 2
     code, out, err = written("tree", "web")

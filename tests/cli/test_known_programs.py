@@ -35,6 +35,7 @@ def test_a_new_file_for_a_command(run: Run, php: str, tmp_path: Path) -> None:
     assert "without -F PHP-FPM goes to the background and counts as ended" in result.output
     (service,) = tomllib.loads((tmp_path / "services.toml").read_text())["services"].items()
     keys = {"ready": {"notify": True}, "heartbeat": {"source": "notify"}, "reload_signal": "USR2"}
+    keys["reload_check"] = [php, "-t", "-F"]
     assert service == ("php-fpm", {"command": [php, "-F"], **keys})
     assert run("check").exit_code == 0
     again = run("init", "--", php)
@@ -95,3 +96,26 @@ def test_a_forgotten_double_dash_is_told(run: Run, words: list[str], tmp_path: P
     error = run("init", *words).exception
     assert isinstance(error, UsageError) and f"supervisor init -- {' '.join(words)}" in (error.hint or "")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_import_adds_the_check_of_a_known_program_and_says_so(run: Run, php: str, tmp_path: Path) -> None:
+    unit = tmp_path / "blog.service"
+    unit.write_text(f"[Service]\nExecStart={php} -F\nExecReload=/bin/kill -USR2 $MAINPID\n")
+    result = run("init", "--from", str(unit))
+    assert result.exit_code == 0, result.output
+    said = "reload_check finds a broken configuration before a reload, which would end PHP-FPM"
+    assert f"chosen: {unit}" in result.output and said in result.output
+    text = (tmp_path / "services.toml").read_text()
+    service = tomllib.loads(text)["services"]["blog"]
+    assert (service["reload_signal"], service["reload_check"]) == ("USR2", [php, "-t", "-F"])
+    assert said in text
+
+
+def test_an_import_keeps_the_check_that_its_file_has(run: Run, php: str, tmp_path: Path) -> None:
+    unit = tmp_path / "blog.service"
+    own = f"ExecReload={php} -tt\nExecReload=/bin/kill -USR2 $MAINPID"
+    unit.write_text(f"[Service]\nExecStart={php} -F\n{own}\n")
+    result = run("init", "--from", str(unit))
+    assert "reload_check finds" not in result.output
+    service = tomllib.loads((tmp_path / "services.toml").read_text())["services"]["blog"]
+    assert service["reload_check"] == [php, "-tt"]

@@ -24,12 +24,22 @@ LONGEST = 60.0
 class Host:
     """`present`: epoch and whether it is gone, by slot of the one service "job"; `words`: what the agent has said."""
 
-    def __init__(self, folder: Path, hosts: str, node: str = "a", slots: int = 1, session: float = 4.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        hosts: str,
+        node: str = "a",
+        slots: int = 1,
+        session: float = 4.0,
+        failsafe_at: tuple[str, int] | None = None,
+    ) -> None:
+        """`failsafe_at`: its address, at which it promises other hosts."""
         self.folder, self.node = folder / node, node
         self.folder.mkdir(parents=True, exist_ok=True)
         self.spec = ClusterSpec(
-            hosts=hosts, node=node, session_timeout=session, contact_interval=0.2, request_timeout=0.5, tick_time=0.5
-        )
+            hosts=hosts, node=node, session_timeout=session, contact_interval=0.2, request_timeout=0.5, tick_time=0.5,
+            address=failsafe_at, failsafe=failsafe_at is not None,
+        )  # fmt: skip
         self.slots = slots
         self.present: dict[int, tuple[int | None, bool]] = dict.fromkeys(range(slots), (None, True))
         self.wanted, self.answers = True, True

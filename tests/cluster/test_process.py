@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from scripts.tools.bench.ports import free_ports
 from supervisor.core.cluster.requests import Request, Verb
 from supervisor.core.cluster.version_documents import digest_of, dump_record, dump_text
 from supervisor.core.cluster.versions import Record, State, Version
@@ -150,6 +151,37 @@ def test_away_servers_renew_nothing_and_are_told(tmp_path: Path) -> None:
         assert all(lease["kill_at"] <= stopped + 3.0 for word in a.words for lease in word["leases"])
         one.servers[0].signal(signal.SIGCONT)
         a.until(lambda: a.words[-1]["engine"]["state"] == "connected")
+
+
+def test_failsafe_prolongs_leases_as_long_as_the_other_host_answers(tmp_path: Path) -> None:
+    session = 6.0
+    first = free_ports(2)
+    at = [("127.0.0.1", port) for port in (first, first + 1)]
+    with (
+        Ensemble(tmp_path / "zk", tick=0.5) as one,
+        Host(tmp_path, one.hosts, session=session, failsafe_at=at[0]) as a,
+        Host(tmp_path, one.hosts, "b", session=session, failsafe_at=at[1]) as b,
+    ):
+        a.until(lambda: a.words and [one["here"] for one in a.words[-1]["members"]] == [True, True], b)
+        a.until(lambda: a.lease() or b.lease(), b)
+        owner, other = (a, b) if a.lease() else (b, a)
+        owner.until(lambda: owner.lease() is not None, other)
+        lease = owner.lease()
+        assert lease is not None
+        owner.present[0] = lease["epoch"], False
+        owner.tell()
+        said = len(owner.words)
+        owner.until(lambda: len(owner.words) > said + 5, other)
+        one.servers[0].signal(signal.SIGSTOP)
+        stopped = time.clock_gettime(time.CLOCK_BOOTTIME)
+        owner.until(lambda: (kept := owner.lease()) and kept["kill_at"] > stopped + session, other)
+        assert "this host keeps its slots as long as all hosts answer" in str(owner.words[-1]["problems"])
+        assert float(owner.renewed[-1].split()[3]) > stopped + session - 1.0
+        assert other.process is not None
+        other.process.send_signal(signal.SIGSTOP)
+        owner.until(lambda: f"no answer of {other.node}" in str(owner.words[-1]["problems"]))
+        one.servers[0].signal(signal.SIGCONT)
+        owner.until(lambda: owner.words[-1]["engine"]["state"] == "connected")
 
 
 def test_no_server_at_the_start_is_told(tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_a_plan_with_a_cluster(tmp_path: Path) -> None:
     assert "3 over all hosts of the cluster, apart by zone" in told
 
 
+def test_failsafe_is_off_unless_given(tmp_path: Path) -> None:
+    for more in ("", "failsafe = true\n"):
+        plan = loaded(tmp_path, CLUSTER + more + BEAT)
+        assert plan.cluster is not None and plan.cluster.failsafe is bool(more)
+        assert ("session 10s, failsafe" in plan_text(plan)) is bool(more)
+
+
 def test_without_a_cluster_nothing_is_added(tmp_path: Path) -> None:
     plan = loaded(tmp_path, '[services.a]\ncommand = ["/bin/true"]')
     assert plan.cluster is None and [spec.name for spec in plan.services] == ["a"]
@@ -86,6 +93,11 @@ def test_without_a_cluster_nothing_is_added(tmp_path: Path) -> None:
         (CLUSTER + 'session_timeout = "5s"\n', "", "5 s are less than twice contact_interval + request_timeout, 3 s"),
         (CLUSTER + 'certificate = "no.pem"\n', "", "certificate and private_key are given together"),
         (CLUSTER + 'credentials_file = "none"\n', "", "none: No such file or directory"),
+        (
+            CLUSTER.replace('address = "10.0.0.1:9180"', "failsafe = true"), "",
+            "cluster.failsafe: the other hosts answer at cluster.address, which has to be numeric",
+        ),
+        (CLUSTER.replace("10.0.0.1:9180", "web1:9180") + "failsafe = true\n", "", "has to be numeric"),
         (CLUSTER + 'zone = "a"\n', "", "cluster.zone: unknown key"),
         (CLUSTER.replace("127.0.0.1:2181", "zk1"), BEAT, "cluster.hosts: "),
         (CLUSTER.replace("${NODE}", "a/b"), BEAT, 'cluster.node: "a/b" is no name of a host'),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.config.load import load
+from supervisor.core.text.nearest import FEW
+from supervisor.errors import ConfigError
 from tests.config.conftest import Complain, Load
 
 SERVICE = '[services.web]\ncommand = "sleep 1"\n'
@@ -129,7 +132,10 @@ WITHIN_SERVICE = [
         "ready.tcp: localhost:80 is one of `sockets`: the daemon holds it open, so that it always accepts; "
         "use http, exec or notify",
     ),
-    ('capabilities = ["NET_BIND"]', 'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_ADMIN"?'),
+    (
+        'capabilities = ["NET_BIND"]',
+        'capabilities[0]: "NET_BIND" is not a capability; did you mean "CAP_NET_BIND_SERVICE"?',
+    ),
     # sandboxes
     (
         'sandbox.protect_system = "ful"',
@@ -276,6 +282,10 @@ WITHIN_SERVICE = [
         'heartbeat.scope: source = "log" does not tell which process beats; notify, celery, activity and exec do',
     ),
     (
+        'heartbeat.source = "http"\nheartbeat.http = "https://127.0.0.1/"\nheartbeat.keep_alive = true',
+        'heartbeat.keep_alive: only for source = "http" with an http:// URL; leave it out',
+    ),
+    (
         'heartbeat.on_suspect = "kill-process"',
         'heartbeat.on_suspect: "kill-process" needs scope = "process"',
     ),
@@ -374,6 +384,16 @@ WITHIN_SERVICE = [
         "ready.log: \"\\\\N{DASH}\" is not a regular expression: undefined character name 'DASH' at position 0",
     ),
     # readiness
+    (
+        'ready = { delay = "1s", notify_access = "main" }',
+        "ready.notify_access: means something only with notify = true",
+    ),
+    ('ready = { delay = "1s", notify_reload = true }', "ready.notify_reload: means something only with notify = true"),
+    (
+        'heartbeat = { scope = "process" }\nready = { notify = true, notify_access = "main" }',
+        'ready.notify_access: cannot be "main" where each process beats for itself (heartbeat.scope)',
+    ),
+    ("fd_store = -1", "fd_store: -1 is not from 0 to 10000"),
     ("ready = {}", "ready: takes exactly one of http, tcp, exec, log, notify, delay, and none is given"),
     (
         'ready = { notify = true, delay = "1s" }',
@@ -384,6 +404,8 @@ WITHIN_SERVICE = [
         'ready = { notify = true, timeout = "9s" }',
         "ready.timeout: only a probe has one, not notify; a start is limited by start_timeout",
     ),
+    ('reload_check = "nosuchprogram"', 'reload_check: the program "nosuchprogram" is not on the PATH'),
+    ("reload_check = []", "reload_check: names no program"),
     ('ready.exec = "nosuchprogram"', 'ready.exec: the program "nosuchprogram" is not on the PATH'),
     # heartbeat
     ('heartbeat.source = "http"', 'heartbeat.source: source = "http" needs the key http beside it'),
@@ -469,6 +491,24 @@ def test_what_is_wrong_with_a_command(complaints: Complain, tmp_path: Path, comm
     (tmp_path / "plain").write_text("#!/bin/sh\n")
     os.mkfifo(tmp_path / "pipe")
     assert complaints(f"[services.web]\n\ncommand = {command}") == [f"services.toml:3: services.web.command: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("program", "suggested"),
+    [("celery", ""), ("redis-sever", "redis-server"), ("python", "python3"), ("npm", ""), ("consul", "")],
+)
+def test_only_a_program_that_is_near_is_suggested(tmp_path: Path, program: str, suggested: str) -> None:
+    """On a host with many programs, each has letters in common with some of them."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("clear", "redis-server", "redis-cli", "python3", "nm", "jconsole", *(f"tool{n}" for n in range(FEW))):
+        (folder / name).touch(0o755)
+    file = tmp_path / "services.toml"
+    file.write_text(f'[services.web]\ncommand = "{program}"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(file, {"PATH": str(folder)})
+    near = f'; did you mean "{suggested}"?' if suggested else ""
+    assert str(caught.value).endswith(f'the program "{program}" is not on the PATH{near}')
 
 
 FILES = [

@@ -18,6 +18,7 @@ from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
     LogSpec,
+    NotifyAccess,
     Plan,
     Policy,
     Reaction,
@@ -68,6 +69,7 @@ on_dependency_restart = "restart"
 stop_signal = "SIGINT"
 stop_timeout = "1m30s"
 reload_signal = 10
+reload_check = "sleep 0"
 dump_signal = "USR2"
 evidence = "core"
 start_timeout = "2m"
@@ -138,7 +140,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "page.sh").touch(0o755)
     assert replace(plan(EVERYTHING), written=()) == Plan(
         path=str(tmp_path / "services.toml"),
-        folder=folder_identity(tmp_path),
+        folder=folder_identity(str(tmp_path)),
         supervisor=SupervisorSpec(
             name="demo",
             runtime_dir=str(tmp_path / "run"),
@@ -167,6 +169,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
                 stop_signal=2,
                 stop_timeout=90,
                 reload_signal=10,
+                reload_check=("sleep", "0"),
                 dump_signal=12,
                 evidence=Evidence.CORE,
                 start_timeout=120,
@@ -223,7 +226,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
 def test_what_is_not_given_is_left_to_the_spec(plan: Load, tmp_path: Path) -> None:
     loaded = plan('[services.a]\ncommand = "true"')
     assert loaded.services == (ServiceSpec(name="a", command=("true",), directory=str(tmp_path)),)
-    assert loaded.supervisor.name == default_name(tmp_path / "services.toml")
+    assert loaded.supervisor.name == default_name(f"{tmp_path}/services.toml")
     assert loaded.supervisor.listen is None
 
 
@@ -266,6 +269,12 @@ SERVICE = '[services.a]\ncommand = "true"\n'
         (READY + SERVICE, "ready", ReadySpec(http="http://a/", interval=9)),
         (READY + SERVICE + 'ready.interval = "1s"', "ready", ReadySpec(http="http://a/", interval=1)),
         (READY + SERVICE + "ready.notify = true", "ready", ReadySpec(notify=True, interval=9)),
+        (
+            SERVICE + 'ready = { notify = true, notify_access = "main", notify_reload = true }',
+            "ready",
+            ReadySpec(notify=True, notify_access=NotifyAccess.MAIN, notify_reload=True),
+        ),
+        (SERVICE + "fd_store = 12", "fd_store", 12),
         (
             BEATS + SERVICE + 'heartbeat.source = "http"',
             "heartbeat",

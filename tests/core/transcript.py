@@ -8,6 +8,7 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     start | stop | restart | reset | granted | spawned | ready | heartbeat | exited code=1 | exited signal=9 …
     maintenance on for=30m | maintenance off    it is left alone, and supervised again
     signal number=1                a user has this signal sent
+    reload-refused number=1        … which is not sent, because `reload_check` did not pass
     advance 5s                     time passes; every deadline on the way fires
     advance to deadline            until the next deadline, which fires
     heartbeat x20 every=1s         twenty beats, a second apart
@@ -25,6 +26,10 @@ A transcript is lines of `input -> expected`: what happens, then the state it le
     member-look of=7               what a look at it has shown while it is busy: `gone`, `stopped`, `ran=`
     member of=7                    what was found of it: `gone`, `stopped`, `held=`, `shared=`, `ran=`
     says-stopping                  STOPPING=1
+    reloading sent=-2s             RELOADING=1, sent 2 s ago by its own word
+    tells bus=x.Error              ERRNO=13 and BUSERROR=x.Error
+    delay-reset                    RESTART_RESET=1
+    refused                        another process than the main one has sent a notification
     pause for=30s                  the daemon itself does not run for this time, and wakes late
     suspend for=8h | clock by=-1h  the host sleeps; the wall clock is set
 
@@ -255,6 +260,8 @@ class Play:
                 return ev.BeginMaintenance(self.now + EPOCH, lasts, "new disk")
             case "signal":
                 return ev.SendSignal(int(options["number"]))
+            case "reload-refused":
+                return ev.ReloadRefused(int(options["number"]), "exit code 1", ("conf:1: unknown word",))
             case "connected":
                 return ev.Connected("unix:@web")
             case "idle":
@@ -318,6 +325,14 @@ class Play:
                 return ev.Extended(n, seconds(options["by"]))
             case "stalled":
                 return ev.DaemonStalled(seconds(options["for"]))
+            case "refused":
+                return ev.NotifyRefused(n, 4713)
+            case "reloading":
+                return ev.ReloadBegun(n, self.now + seconds(options["sent"]) if "sent" in options else None)
+            case "tells":
+                return ev.ErrorTold(n, 13, "Permission denied", options.get("bus", ""))
+            case "delay-reset":
+                return ev.DelayReset(n)
             case "mainpid":
                 return ev.MainPid(n, 4712)
             case "status":

@@ -61,6 +61,13 @@ def test_the_page_of_a_healthy_instance_has_all_its_facts() -> None:
     ]
 
 
+def test_the_status_text_is_said_once() -> None:
+    lines = page_lines(page(**beating(0.31), status="serving 3 clients"), ASCII, None)
+    assert sum("serving 3 clients" in line for line in lines) == 1
+    starting = page_lines(page("starting", ready=False, status="loading", ready_within_s=5.0), ASCII, None)
+    assert fact(starting, "Note") == "loading, fails in 5.0s"
+
+
 @pytest.mark.parametrize("row", twelve(), ids=lambda row: row["name"])
 def test_it_fits_a_terminal_in_each_state(row: Instance) -> None:
     for width in (80, 132):

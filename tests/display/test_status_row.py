@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from supervisor.core.history.outlook import prospect, standing
@@ -29,6 +31,22 @@ def test_the_age_of_a_status(age: float | None, later: float, expected: str) -> 
     if not later:
         assert note(row) == expected
         assert note(view("web", status="loading", status_age_s=age)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reload", "expected"),
+    [
+        (
+            {"state": "asked", "since_s": 2.0, "within_s": 28.0},
+            "reload signal sent, not answered yet; given up in 28s",
+        ),
+        ({"state": "begun", "since_s": 2.0, "within_s": 28.0}, "reloading; given up in 28s"),
+        ({"state": "done", "since_s": 2.0, "within_s": None}, "serving"),
+        ({"state": "timed-out", "since_s": 40.0, "within_s": None}, "its last reload did not end in time"),
+    ],
+)
+def test_a_reload_under_way(reload: Any, expected: str) -> None:
+    assert note(view("web", status="serving", reload=reload)) == expected
 
 
 def test_without_a_status_nothing_is_said() -> None:

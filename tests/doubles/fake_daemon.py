@@ -215,25 +215,41 @@ class StandIn:
         self,
         verb: str,
         services: Sequence[str],
-        signal: str | None = None,
         *,
-        insist: bool = False,
         rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
-        self.orders.append((verb, insist, peer))
+        self.orders.append((verb, False, peer))
         self.peers.append(peer)
         names = self._resolve(services)
-        if verb == "signal":
-            if signal not in (None, "HUP", "USR1"):
-                raise UsageError(f"no such signal: {signal!r}", "Known: HUP, USR1")
-            return [name for name in names if self.rows[name]["pid"] is not None]
         for name in names:
             if verb == "stop":
                 self._stop(name)
             elif verb in ("start", "restart") or self.rows[name]["state"] in ("backoff", "failed"):
                 self._start(name)
         return names
+
+    def signal(
+        self,
+        services: Sequence[str],
+        done: Callable[[list[str] | SupervisorError], None],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        check: bool = True,
+        peer: Peer | None = None,
+    ) -> None:
+        """USR1 is the reload signal of all, and what is `broken` does not pass its check."""
+        self.orders.append(("signal", insist, peer))
+        self.peers.append(peer)
+        if signal not in (None, "HUP", "USR1"):
+            raise UsageError(f"no such signal: {signal!r}", "Known: HUP, USR1")
+        names = [name for name in self._resolve(services) if self.rows[name]["pid"] is not None]
+        if check and signal != "HUP" and not self.broken.isdisjoint(names):
+            refused = OperationFailed("nothing was sent: reload_check has not passed", "--no-check sends it.")
+            self.loop.call_soon(lambda: done(refused))
+        else:
+            done(names)
 
     def rollouts(self, services: Sequence[str] = ()) -> Rollouts:
         names = {self.rows[name]["service"] for name in self._resolve(services)}

@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.programs.book import BOOK, has_option, read, recognized
 from supervisor.programs.recognition import program_words
+from supervisor.programs.reload import FILE, OPTIONAL_FILE
 
 FILES = sorted(BOOK.glob("*.toml"))
 KEYS = {
@@ -17,7 +18,7 @@ KEYS = {
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},
-    "reload": {"signal", "check"},
+    "reload": {"signal", "check", "file"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
 SEEN_SOMETIMES = {"child_ended", "reload", "broken_start", "broken_reload", "background", "sockets"}
@@ -60,6 +61,10 @@ def test_the_advice_follows_from_what_was_seen(path: Path) -> None:
         assert program.beats
     if program.reload:
         assert seen["reload"].startswith("goes on")
+    if check := program.reload.get("check", "").split():
+        own, file = check[0] in program.names, {FILE, OPTIONAL_FILE} & set(check)
+        assert bool(file) is ("file" in program.reload) and not (own and file), "its own gets all arguments"
+        assert len(check) > 1
     if program.stop:
         assert {"signal", "timeout", "command"} & set(program.stop) and "because" in program.stop
         ended = seen["stop"][program.stop.get("signal", "TERM")]
@@ -149,6 +154,12 @@ def test_a_command_that_goes_on_is_in_the_book(command: list[str]) -> None:
     assert recognized(command) is not None
 
 
+@pytest.mark.parametrize("name", [name for path in FILES for name in read(path).names])
+def test_each_name_finds_its_file(name: str) -> None:
+    found = recognized([name])
+    assert found is not None and name in found[0].names
+
+
 def test_another_program_is_not_in_the_book() -> None:
     assert recognized(["my-own-server"]) is None
     assert recognized(["mariadb", "-e", "select 1"]) is None, "the client is not the server"
@@ -167,6 +178,7 @@ def test_another_program_is_not_in_the_book() -> None:
         ),
         (["php-fpm8.2", "-F"], 78, ["PHP-FPM exits 78 where it cannot read its configuration, also at a reload"]),
         (["nginx"], 1, ["nginx exits 1 where it cannot read its configuration"]),
+        (["node", "api.js"], 1, ["Node.js exits 1 where it cannot load or run its application"]),
         (["nginx"], 0, ["nginx exits 0 when it is sent TERM, INT or QUIT"]),
         (["nginx"], 3, []),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from supervisor.programs.suggestion import suggestion
     [
         (["php-fpm8.2"], "php-fpm", ["php-fpm8.2", "-F"], {
             "ready": {"notify": True}, "heartbeat": {"source": "notify"}, "reload_signal": "USR2",
+            "reload_check": ["php-fpm8.2", "-t", "-F"],
         }),
-        (["nginx"], "nginx", ["nginx", "-g", "daemon off;"], {}),
+        (["nginx"], "nginx", ["nginx", "-g", "daemon off;"], {
+            "reload_check": ["nginx", "-t", "-g", "daemon off;"],
+        }),
         (["redis-server", "a.conf"], "redis-server", ["redis-server", "a.conf", "--supervised", "systemd"], {
             "ready": {"notify": True},
         }),
         (["haproxy", "-Ws", "-f", "x"], "haproxy", ["haproxy", "-Ws", "-f", "x"], {
             "ready": {"notify": True}, "reload_signal": "USR2", "restart": {"policy": "always"},
+            "reload_check": ["haproxy", "-c", "-Ws", "-f", "x"],
         }),
         (["postgres", "-D", "x"], "postgres", ["postgres", "-D", "x"], {
             "ready": {"notify": True}, "stop_signal": "INT",
@@ -62,7 +67,7 @@ def test_nothing_is_noted_on_what_was_suggested(name: str, tmp_path: Path) -> No
     file = tmp_path / "services.toml"
     file.write_text(service_toml("it", {"command": made.command, **made.keys}))
     notes: list[str] = []
-    load(file, {"PATH": "/usr/bin:/bin"}, note=notes.append)
+    load(file, {"PATH": os.environ["PATH"]}, note=notes.append)
     assert notes == []
 
 

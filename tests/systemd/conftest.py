@@ -105,7 +105,7 @@ class Machine:
 
 class Unit:
     """A supervisor under that systemd, from the unit that `supervisor systemd` prints.  `units`: the folder of another
-    manager's units, which is asked by `ask`."""
+    manager's units, which is asked by `ask`.  `template`: a `NAME@.service` to take instead of what is printed."""
 
     def __init__(
         self,
@@ -115,25 +115,34 @@ class Unit:
         settings: str = "",
         *,
         units: Path | None = None,
+        template: Path | None = None,
         ask: Sequence[str] = ("systemctl", "--no-pager"),
     ) -> None:
         self.machine, self.name = machine, f"supervisor-{name}.service"
-        self._ask = ask
+        self._ask, self._said = ask, machine.place / f"{name}.said"
         self.place = machine.place / f"place of {name} 100%"
-        self.place.mkdir()
+        if template:
+            self.name = f"{template.name.removesuffix('.service')}{name}.service"
+            self.place = machine.place / "etc" / name
+        self.place.mkdir(parents=True)
         self.file = self.place / "services.toml"
         self.state_dir = machine.place / "lib" / "supervisor" / name
         self.control = f"/run/supervisor/{name}/control.sock"
         self._head = f'[supervisor]\nname = "{name}"\n'
         self.write(services)
-        user = ["--user"] if units else []
-        command = [sys.executable, "-m", "supervisor", "systemd", *user, "-f", str(self.file)]
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         folder = units or machine.place / "units"
-        (folder / self.name).write_text(text)
+        if template:
+            text = template.read_text().replace("/etc/supervisor/", f"{machine.place}/etc/")
+            text = text.replace("/usr/bin/supervisor", f"{sys.executable} -P -m supervisor")
+            (folder / template.name).write_text(text)
+        else:
+            user = ["--user"] if units else []
+            command = [sys.executable, "-m", "supervisor", "systemd", *user, "-f", str(self.file)]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            (folder / self.name).write_text(text)
         dropin = folder / f"{self.name}.d"
         dropin.mkdir()
-        said = str(machine.place / f"{name}.said").replace("%", "%%")
+        said = str(self._said).replace("%", "%%")
         (dropin / "test.conf").write_text(f"[Service]\nStandardError=append:{said}\n{settings}\n")
         machine.run(*ask, "daemon-reload")
 
@@ -175,7 +184,7 @@ class Unit:
         until(lambda: self.pid not in (0, before) and self.show("ActiveState") == "active")
 
     def said(self) -> str:
-        return (self.machine.place / f"{self.name[11:-8]}.said").read_text()
+        return self._said.read_text()
 
 
 def until(condition: Callable[[], object]) -> None:

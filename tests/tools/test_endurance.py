@@ -73,7 +73,7 @@ def test_a_hang_that_is_found_in_time(run: Endurance) -> None:
 
 def test_a_hang_that_is_suspected_late(run: Endurance) -> None:
     hang(run, ran=WISH + 1.0, suspected=WISH + 0.5)
-    assert run.violations == ["suspected too late: gunicorn run 1, lock, after 5.5 s instead of 5.0 s"]
+    assert run.violations == ["suspected too late: gunicorn run 1, lock, after 5.50 s instead of 5.0 s"]
 
 
 @pytest.mark.parametrize(("suspected", "found"), [(WISH + 0.5, []), (WISH + 1.0, ["5.8 s"])])
@@ -82,6 +82,14 @@ def test_the_time_for_which_the_daemon_waits_for_a_cpu_is_given_to_it(
 ) -> None:
     hang(run, ran=WISH + 1.0, suspected=suspected, late=0.75)
     assert [violation.rpartition(" instead of ")[2] for violation in run.violations] == found
+
+
+def test_the_next_daemon_counts_the_silence_from_its_own_begin(run: Endurance) -> None:
+    hang(run, ran=WISH, suspected=16.58, kills=1, anew=6.81)
+    assert run.violations == []
+    run.hangs.clear()
+    hang(run, ran=WISH, suspected=16.58, kills=1, anew=6.3)
+    assert "after 16.58 s instead of 16.3 s" in run.violations[0]
 
 
 @pytest.mark.parametrize(

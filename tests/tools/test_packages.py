@@ -57,6 +57,34 @@ def test_the_sdist_can_be_built_and_tested_from(built: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.startswith((".venv", "dist/"))]
 
 
+def test_each_way_of_installing_that_is_documented_is_tried() -> None:
+    page, script = (ROOT / "docs/install.md").read_text(), (ROOT / "scripts/packages").read_text()
+    tried = script.partition("try_wheel() {")[2].partition("\n}")[0]
+    assert 'for file in "$wheel" "$sdist"' in tried
+    for way, call in {"pipx install": "/pipx", "uv tool install": "/uv", "uvx --from": "by_uvx"}.items():
+        assert way in page
+        assert call in tried
+
+
+def test_the_page_of_installation_has_every_extra(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        (metadata,) = (opened.read(name).decode() for name in opened.namelist() if name.endswith("/METADATA"))
+        (entries,) = (opened.read(name).decode() for name in opened.namelist() if name.endswith("/entry_points.txt"))
+    extras = set(re.findall(r"^Provides-Extra: (.+)$", metadata, re.M)) - {"dev", "site"}
+    page = (ROOT / "docs/install.md").read_text().partition("| extra |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.M)) == extras
+    assert re.findall(r"^(\S+) = ", entries, re.M) == ["supervisor"], "what `uvx --from` has to name"
+
+
+def test_what_lintian_is_told_to_overlook_has_its_reason() -> None:
+    """Each group of tags stands below a comment."""
+    lines = (DEB / "lintian-overrides").read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert all(re.fullmatch(r"# .+\.|phi-supervisor: [a-z-]+", line) for line in lines)
+    assert "usr/share/lintian/overrides/phi-supervisor" in (DEB / "build").read_text()
+
+
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
 def test_the_scripts_of_the_package_start_nothing(script: str) -> None:
     path = DEB / script

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.tools.bench import demand, page, peers, scenarios, scrape, subreaper, table, victims
+from scripts.tools.bench import commands, demand, page, peers, scenarios, scrape, subreaper, table, victims, watching
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
@@ -90,7 +90,9 @@ class Run:
             self.versions[peer.name] = version
             if peer.is_floor and peer.name not in self.floors:
                 self.floors.append(peer.name)
-            for scenario in (*scenarios.SCENARIOS, scrape.scrape, demand.demand):
+            for scenario in (
+                *scenarios.SCENARIOS, *watching.SCENARIOS, commands.commands, scrape.scrape, demand.demand
+            ):
                 self._live(scenario, bench, peer)
             self._derive_slope(peer.name)
         finally:

@@ -74,18 +74,29 @@ class Bench:
     wanted: Callable[[str], bool]
     rng: random.Random = field(default_factory=random.Random)
 
-    def service(self, ident: int, *mode: str, capture: bool = False, beats: Beats = Beats.NONE) -> Service:
+    def service(
+        self, ident: int, *mode: str, capture: bool = False, beats: Beats = Beats.NONE, extra: str = ""
+    ) -> Service:
         argv = (str(self.victim), str(self.journal.path), str(ident), *(mode or ("pause",)))
-        return Service(ident, argv, capture, beats)
+        return Service(ident, argv, capture, beats, extra)
 
     @contextlib.contextmanager
-    def running(self, peer: Peer, services: list[Service], timeout: float = START_TIMEOUT_S) -> Iterator[float]:
-        """Run `peer` with `services` until all have started; yields the seconds that this took from the launch."""
+    def running(
+        self,
+        peer: Peer,
+        services: list[Service],
+        timeout: float = START_TIMEOUT_S,
+        prepare: Callable[[Path], None] = lambda home: None,
+    ) -> Iterator[float]:
+        """Run `peer` with `services` until all have started; yields the seconds that this took from the launch.
+
+        `prepare` is called with its folder before."""
         home = self.scratch / "home"
         home.mkdir()
         self.journal.forget()
         try:
             peer.configure(home, services)
+            prepare(home)
             launched = time.monotonic_ns()
             daemon = peer.launch()
             records = self.journal.wait([service.id for service in services], launched, timeout)
@@ -122,7 +133,7 @@ def single_kills(bench: Bench, peer: Peer) -> None:
             for _ in range(kills if bench.wanted(key) else 0):
                 # a random phase, or polling systems would fall into step with the kills
                 time.sleep(apart + bench.rng.uniform(0.0, spread))
-                killed = _kill(bench, [0])
+                killed = kill(bench, [0])
                 [back] = bench.journal.wait([0], killed, START_TIMEOUT_S)
                 bench.record(key, (back.ns - killed) / MS)
 
@@ -195,7 +206,7 @@ def many(bench: Bench, peer: Peer) -> None:
     try:
         with bench.running(peer, [bench.service(i) for i in range(MANY)], timeout=2 * START_TIMEOUT_S) as started_s:
             bench.record("many-start", started_s)
-            killed = _kill(bench, [MANY - 1])
+            killed = kill(bench, [MANY - 1])
             bench.journal.wait([MANY - 1], killed, START_TIMEOUT_S)
             bench.record("many-running", float(_alive(bench, MANY)))
     finally:
@@ -263,7 +274,7 @@ def pss_slope(medians: dict[str, float]) -> float | None:
 def _bursts(bench: Bench) -> None:
     for _ in range(bench.effort.bursts if bench.wanted("burst") else 0):
         time.sleep(OLD_ENOUGH_S + bench.rng.uniform(0.0, 1.0))
-        killed = _kill(bench, range(100))
+        killed = kill(bench, range(100))
         back = bench.journal.wait(range(100), killed, START_TIMEOUT_S)
         bench.record("burst", (max(record.ns for record in back) - killed) / MS)
 
@@ -317,7 +328,7 @@ def _stop(bench: Bench, peer: Peer) -> None:
         bench.record("stop-return", (returned - began) / MS)
 
 
-def _kill(bench: Bench, ids: range | list[int]) -> int:
+def kill(bench: Bench, ids: range | list[int]) -> int:
     """Send SIGKILL to the victims, as close together as possible; returns the time before (CLOCK_MONOTONIC, ns)."""
     records: list[Record] = [bench.journal.latest(i) for i in ids]
     handles = [os.pidfd_open(record.pid) for record in records]

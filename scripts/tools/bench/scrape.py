@@ -23,6 +23,8 @@ SCRAPED = 500
 ROUNDS = 5
 COLLECTED_S = 0.011
 """Beats that follow each other faster are read together."""
+BEATS = 20
+"""Pages into which a beat comes, each at another moment, for one sample of `scrape-beat`."""
 
 
 class Control(http.client.HTTPConnection):
@@ -70,22 +72,26 @@ def _cost(peer: Peer, control: Control, target: str) -> float:
 
 
 def _beat_waits(control: Control, path: str) -> float:
-    """The longest time in ms that the daemon leaves a beat in its socket while a page is made.
+    """The longest time in ms that the daemon leaves a beat in its socket while pages are made.
 
-    Beats are further apart than those that the daemon collects on purpose.  Where other programs keep the CPUs busy,
-    the time tells how long daemon and bench waited for a CPU."""
-    scraping = threading.Thread(target=control.ask, args=("/metrics",))
+    One beat for each page, in turn at its begin, later and later, and near its end.  Where other programs keep the CPUs
+    busy, the time tells how long daemon and bench waited for a CPU."""
+    began = time.monotonic()
+    control.ask("/metrics")
+    takes = time.monotonic() - began
     longest = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as beats:
-        scraping.start()
-        while scraping.is_alive():
-            began = time.monotonic_ns()
+        for turn in range(BEATS):
+            scraping = threading.Thread(target=control.ask, args=("/metrics",))
+            scraping.start()
+            time.sleep(takes * turn / BEATS)
+            began_ns = time.monotonic_ns()
             beats.sendto(b"WATCHDOG=1", path)
             while struct.unpack("i", fcntl.ioctl(beats, termios.TIOCOUTQ, bytes(4)))[0]:
                 pass
-            longest = max(longest, time.monotonic_ns() - began)
+            longest = max(longest, time.monotonic_ns() - began_ns)
+            scraping.join()
             time.sleep(COLLECTED_S)
-        scraping.join()
     return longest / MS
 
 

@@ -55,9 +55,10 @@ class Hang:
     """A planted hang.
 
     `suspect`, `ended`: seconds after it; `ran`: seconds in which it could run until it ended, `ran_before` of them
-    before the suspicion, from which the daemon counts (core/detection/schedulable_time.py); `blind`, `blind_ran`:
-    seconds while the daemon was stopped or dead, and how many of them it could run; `late`: seconds before the
-    suspicion for which the daemon waited for a CPU, which it adds to each wait (docs/detection.md); `kills`: of it.
+    before the suspicion, from which the daemon counts (core/detection/schedulable_time.py); `kills`: of the daemon;
+    `anew`: seconds after it when the last next daemon answered, which counts silence from its own begin; `blind_ran`:
+    seconds in which it could run while the daemon was stopped or dead; `late`: seconds before the suspicion for which
+    this daemon waited for a CPU, which it adds to each wait (docs/detection.md).
     """
 
     instance: str
@@ -68,10 +69,10 @@ class Hang:
     ended: float | None = None
     ran: float = 0.0
     ran_before: float = 0.0
-    blind: float = 0.0
+    kills: int = 0
+    anew: float = 0.0
     blind_ran: float = 0.0
     late: float = 0.0
-    kills: int = 0
     held: str = ""
     open: bool = True
 
@@ -281,7 +282,7 @@ class Endurance:
             raise SystemExit(f"the next daemon does not answer: {self.stage.last_words()}")
         for hang in self.hangs:
             if hang.open:
-                hang.blind += time.monotonic() - began
+                hang.anew, hang.late = time.time() - hang.at, 0.0
                 hang.blind_ran += self._look_at(hang) - before[id(hang)]
                 hang.kills += 1
 
@@ -353,10 +354,11 @@ class Endurance:
             return
         hang.ran = min(hang.ran, hang.ended)  # the last look was perhaps after its end
         row.ran.append(hang.ran)
-        within = MAX_TIMEOUT if hang.kills else WISH  # the next daemon does not know the last beat
-        within += hang.blind + hang.late
+        within = hang.anew + MAX_TIMEOUT if hang.kills else WISH  # the next daemon does not know the last beat
+        within += hang.late
         if hang.suspect is None or hang.suspect > within:
-            self._violated(f"suspected too late: {what}, after {hang.suspect} s instead of {within:.1f} s")
+            after = "never" if hang.suspect is None else f"after {hang.suspect:.2f} s"
+            self._violated(f"suspected too late: {what}, {after} instead of {within:.1f} s")
         may_run = MAX_TIMEOUT + hang.ran_before if hang.held else WISH
         may_run += LOOK + PROBE + TICK + hang.kills * LOST
         if hang.ran - hang.blind_ran > may_run:

@@ -1,9 +1,13 @@
 """The page docs/programs.md, made from the book of programs."""
 
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from supervisor.programs.book import BOOK, Program, read
 
+LAST_RUN = Path(__file__).resolve().parents[1] / "programs" / "supervised.toml"
 PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
 HEAD = """# What known programs do
 
@@ -18,13 +22,15 @@ The same book is used by
 - `supervisor check`, which notes a service that expects what its program does not do, and what to write;
 - `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
 
-`scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book.
+`scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book. With
+`--supervise` the real supervisor runs it, from what `init` writes.
 """
 SAYS = """## Start, reload and the datagrams of sd_notify
 
 *Says at its start*: the datagrams in order, `child` where a child of the main process sent one. *Reload*: the signal, and what
 follows. *Broken file*: what a running program does when it is told to reload a file with an error; *check first* fails for
-such a file, so that it can be run before the signal. *LISTEN_FDS*: whether it takes sockets that are passed to it.
+such a file (`…`: the arguments of the service follow), so that it is the `reload_check` that has to pass before the signal.
+*LISTEN_FDS*: whether it takes sockets that are passed to it.
 """
 ENDS = """## Ends
 
@@ -35,12 +41,26 @@ foreground does (*stays*: where it has NOTIFY_SOCKET; without it, it goes to the
 """
 
 
+SUPERVISED = """## Under the supervisor
+
+What `scripts/programs --supervise` saw last: each program was started from the file that `supervisor init -- COMMAND` writes for
+it, unmodified, and lived through one day. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
+*refused* by its `reload_check`, nothing was sent; where it has none, what follows: *goes on* with the old one, or an end. *SIGSTOP* of the main process: *held* as
+a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on after SIGCONT. *SIGKILL* of the main
+process. *Stop*: `supervisor stop`, which counts no failure.
+"""
+
+
 def page() -> str:
     programs = [read(path) for path in sorted(BOOK.glob("*.toml"))]
     out = [HEAD, SAYS, "| program | says at its start | reload | broken file | check first | LISTEN_FDS |"]
     out += ["| --- | --- | --- | --- | --- | --- |", *map(_says, programs), ""]
     out += [ENDS, "| program | seen | TERM | INT | QUIT | HUP | child ended | broken file | background |"]
     out += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |", *map(_ends, programs), ""]
+    last_run = tomllib.loads(LAST_RUN.read_text())
+    steps = [step for step in next(iter(last_run.values())) if step not in ("version", "on")]
+    out += [SUPERVISED, f"| program | seen | {' | '.join(steps)} |", f"| --- | --- |{' --- |' * len(steps)}"]
+    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row, steps) for name, row in last_run.items()), ""]
     out += ["## Worth knowing\n"]
     out += [f"- {end['means']}." for program in programs for end in program.ends]
     out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
@@ -61,7 +81,7 @@ def _says(program: Program) -> str:
         "<br>".join(f"`{line}`" for line in seen["start"]) or "–",
         reload,
         _said(seen.get("broken_reload", "–")),
-        f"`{check}`" if check else "–",
+        f"`{check}{' …' if check.split()[0] in program.names else ''}`" if check else "–",
         taken,
     ]
     return f"| {' | '.join(cells)} |"
@@ -73,6 +93,11 @@ def _ends(program: Program) -> str:
     ends += [_end(seen[key]) if key in seen else "–" for key in ("hangup", "child_ended", "broken_start")]
     about = f"{seen['version']}, {seen['source'].split()[0]}, {seen['on']}"
     return f"| {' | '.join([program.title, about, *ends, seen.get('background', '–')])} |"
+
+
+def _supervised(title: str, row: Mapping[str, Any], steps: Sequence[str]) -> str:
+    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in steps)]
+    return f"| {' | '.join(cells)} |"
 
 
 def _said(seen: str) -> str:

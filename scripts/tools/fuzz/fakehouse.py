@@ -9,6 +9,7 @@ from typing import Any, cast
 from supervisor.adapters.control.port import InCluster, Subscriber
 from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.ledger.store import EventQuery, Ledger
+from supervisor.adapters.linux.signal_numbers import signal_number
 from supervisor.adapters.logs import reader
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.balance_documents import Balances
@@ -20,7 +21,6 @@ from supervisor.core.model.evidence_documents import Evidence
 from supervisor.core.model.instance_documents import Instance
 from supervisor.core.model.log_documents import Logs
 from supervisor.core.model.order_documents import Rollout, Rollouts
-from supervisor.daemon.signal_number import signal_number
 from supervisor.errors import ConfigError, NoSuchService, OperationFailed, SupervisorError
 
 SERVICES = {"db": ("db",), "web": ("web@1", "web@2"), "front": ("web@1", "web@2")}
@@ -106,17 +106,29 @@ class House:
         self,
         verb: str,
         services: Sequence[str],
-        signal: str | None = None,
         *,
-        insist: bool = False,
         rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         names = self._resolve(services)
-        if signal is not None:
-            signal_number(signal)
         self.orders.append(verb)
         return names
+
+    def signal(
+        self,
+        services: Sequence[str],
+        done: Callable[[list[str] | SupervisorError], None],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        check: bool = True,
+        peer: Peer | None = None,
+    ) -> None:
+        names = self._resolve(services)
+        if signal is not None:
+            signal_number(signal)
+        self.orders.append("signal")
+        done(names)
 
     def maintain(
         self, on: bool, services: Sequence[str], lasts: float | None, reason: str, peer: Peer | None = None

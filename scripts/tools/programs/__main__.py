@@ -24,6 +24,8 @@ from typing import Any
 from scripts.tools.programs.book_file import put_seen
 from scripts.tools.programs.manager import adopt_orphans, heed_signals
 from scripts.tools.programs.measure import NotUp, measure
+from scripts.tools.programs.supervise import supervise
+from scripts.tools.programs.supervised_file import keep
 
 HERE = Path(__file__).parent
 BOOK = HERE.parents[2] / "supervisor" / "programs" / "book"
@@ -37,6 +39,12 @@ def main() -> int:
         prog="scripts/programs", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", action="append", metavar="NAME", help="only this program")
+    parser.add_argument(
+        "--supervise",
+        action="store_true",
+        help="let the real supervisor start, reload, stop and kill each from what `supervisor init -- COMMAND` writes; "
+        "--write keeps what was seen for docs/programs.md",
+    )
     parser.add_argument("--write", action="store_true", help="put what was seen into the book")
     options = parser.parse_args()
     recipes: dict[str, dict[str, Any]] = {}
@@ -51,11 +59,11 @@ def main() -> int:
     heed_signals()
     changed = 0
     for name in options.only or recipes:
-        changed += _one(name, recipes[name], options.write)
+        changed += _one(name, recipes[name], options.write, options.supervise)
     return 1 if changed else 0
 
 
-def _one(name: str, recipe: dict[str, Any], write: bool) -> bool:
+def _one(name: str, recipe: dict[str, Any], write: bool, supervised: bool) -> bool:
     """Measure one program and print what became of it; returns whether it differs from the book."""
     kind, _, package = recipe["package"].partition(":")
     with tempfile.TemporaryDirectory(prefix="programs-") as folder:
@@ -69,6 +77,8 @@ def _one(name: str, recipe: dict[str, Any], write: bool) -> bool:
         if version is None:
             print(f"{name}: {package} is not installed: left out", flush=True)
             return False
+        if supervised:
+            return _supervised(name, version, recipe, path, write)
         try:
             seen = measure(recipe, path)
         except NotUp as error:
@@ -86,6 +96,16 @@ def _one(name: str, recipe: dict[str, Any], write: bool) -> bool:
     if write:
         (BOOK / f"{name}.toml").write_text(put_seen(text or f'names = ["{name}"]\ntitle = "{name}"\n', about | seen))
     return bool(lines)
+
+
+def _supervised(name: str, version: str, recipe: dict[str, Any], path: str, write: bool) -> bool:
+    """Supervise one program and print what became of it; returns whether something was wrong."""
+    seen, wrong = supervise(recipe, BOOK / f"{name}.toml", path)
+    told = ", ".join(f"{step}: {said}" for step, said in seen.items())
+    print("\n".join([f"{name} {version}: {told}", *([f"  WRONG: {wrong}"] if wrong else [])]), flush=True)
+    if write:
+        keep(name, {"version": version, "on": datetime.now(UTC).date(), **seen, **({"wrong": wrong} if wrong else {})})
+    return bool(wrong)
 
 
 def _text(name: str) -> str:

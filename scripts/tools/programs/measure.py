@@ -35,7 +35,7 @@ def measure(recipe: Recipe, path: str) -> dict[str, Any]:
 
     `path`: the PATH.  NotUp: it does not come up.
     """
-    with _place(recipe, path) as run:
+    with place_for(recipe, path) as run:
         seen: dict[str, Any] = {"start": run.start()}
         seen["stop"] = {name: run.signalled(name) for name in STOPS}
         seen["hangup"] = run.signalled("HUP", ends=False)
@@ -175,9 +175,10 @@ class Run:
 
 
 @contextmanager
-def _place(recipe: Recipe, path: str) -> Iterator[Run]:
+def place_for(recipe: Recipe, path: str) -> Iterator[Run]:
+    """The program's temporary folder, with its files."""
     place = Path(tempfile.mkdtemp(prefix="programs-"))
-    place.chmod(0o777)
+    place.chmod(0o1777)  # also for a program that becomes another user; sticky, as the supervisor asks of a folder
     try:
         yield Run(recipe, place, path)
     finally:

@@ -116,15 +116,27 @@ class Daemon(Protocol):
         self,
         verb: str,
         services: Sequence[str],
-        signal: str | None = None,
         *,
-        insist: bool = False,
         rolling: bool = False,
         peer: Peer | None = None,
     ) -> list[str]:
         """Do `verb`; returns the names of the instances that are affected. Raises NoSuchService, UsageError, and
-        OperationFailed for a signal that a process does not handle and that would end or stop it, unless `insist`, and
-        for a `rolling` restart of what is being rolled out."""
+        OperationFailed for a `rolling` restart of what is being rolled out."""
+        ...
+
+    def signal(
+        self,
+        services: Sequence[str],
+        done: Callable[[list[str] | SupervisorError], None],
+        signal: str | None = None,
+        *,
+        insist: bool = False,
+        check: bool = True,
+        peer: Peer | None = None,
+    ) -> None:
+        """Send a signal, by default the reload signal; with `check` a `reload_check` has to pass before that one. Calls
+        `done` later or at once, with the names or with what `act` raises. Raises NoSuchService, UsageError, and
+        OperationFailed for a signal that a process does not handle and that would end or stop it, unless `insist`."""
         ...
 
     def rollouts(self, services: Sequence[str] = ()) -> Rollouts:

@@ -262,9 +262,16 @@ def _steering(verb: str) -> Callable[[ControlRoutes, Call], None]:
 def _signal(api: ControlRoutes, call: Call) -> None:
     number, insist = call.args["signal"], call.args["insist"]
     insist = number is not None if insist is None else insist
-    names = api.daemon.act("signal", call.args["services"], number, insist=insist, peer=call.peer)
-    accepted: Accepted = {"instances": names}
-    call.answer(accepted, 202)
+
+    def done(result: list[str] | SupervisorError) -> None:
+        if isinstance(result, SupervisorError):
+            api.refuse(call, result)
+        else:
+            accepted: Accepted = {"instances": result}
+            call.answer(accepted, 202)
+
+    check = call.args["check"]
+    api.daemon.signal(call.args["services"], done, number, insist=insist, check=check, peer=call.peer)
 
 
 def _maintenance(api: ControlRoutes, call: Call) -> None:
@@ -414,6 +421,9 @@ _INSIST = Param(
     "send it even to a process that would be ended or stopped by it; unless given, true where `signal` is given",
     place="body",
 )
+_CHECK = Param(
+    "check", "boolean", "before a reload signal, the service's reload_check has to pass", default=True, place="body"
+)
 _ROLLING = Param("rolling", "boolean", "instance by instance, by the service's rollout", default=False, place="body")
 _ROLLED = Param("name", "string", "a service", place="path")
 _PAGE: Params = (
@@ -497,7 +507,7 @@ ROUTES: tuple[Route, ...] = (
         _signal,
         "Send a signal to main processes; none gets it if one of them does not handle it and would be ended or stopped",
         "Accepted",
-        (_SERVICES, _SIGNAL, _INSIST),
+        (_SERVICES, _SIGNAL, _INSIST, _CHECK),
         answers=202,
     ),
     Route(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+from array import array
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 
@@ -55,6 +57,18 @@ def inherited(environ: MutableMapping[str, str]) -> dict[str, int]:
             else:
                 found[name] = fd
     return found
+
+
+def receive(sock: socket.socket, size: int, most: int) -> tuple[bytes, list[int]]:
+    """What comes next on a Unix socket, at most `size` bytes, with at most `most` descriptors, which are close-on-exec.
+
+    `socket.recv_fds` ignores its flags, so that what it returns would be inherited by every child."""
+    said, ancillary, _, _ = sock.recvmsg(size, socket.CMSG_LEN(most * 4), socket.MSG_CMSG_CLOEXEC)
+    found = array("i")
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % 4])
+    return said, list(found)
 
 
 def _handed_over(text: str) -> list[tuple[str, int]]:

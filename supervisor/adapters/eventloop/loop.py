@@ -81,6 +81,10 @@ class EventLoop:
         """Wait for other events on a registered `fd`."""
         self._epoll.modify(fd, events)
 
+    def redirect(self, fd: int, callback: Callable[[int], None]) -> None:
+        """Call another `callback(events)` for a registered `fd`; costs no system call."""
+        self._callbacks[fd] = callback
+
     def unregister(self, fd: int) -> None:
         """Stop watching `fd`, which may be closed already or was never registered."""
         if self._callbacks.pop(fd, None) is not None:

@@ -15,20 +15,27 @@ STEP = 500
 KEPT = 100
 """The newest events stay, however old or big, so that the latest history is always available."""
 EVIDENCE_KEPT = 200
+EVIDENCE_STEP = 8
+"""Pieces of evidence that are removed in one step (each has up to 16 pages, a millisecond or two together)."""
 EVIDENCE_AGE = 7 * 86_400.0
 """Evidence, up to 64 KiB each, is kept for the newest failures only: this many, and for this many seconds."""
 WAL_MOST = 2 * 1024 * 1024
 """Bytes of write-ahead log at which a checkpoint is due."""
 WAL_BUSY = 4 * WAL_MOST
-"""Bytes at which writes are so frequent that a checkpoint never catches up; the rest is then checkpointed at once."""
+"""Bytes at which writes are so frequent that a checkpoint in a thread never catches up: the last of the log is then
+checkpointed on the event loop, where nothing is written meanwhile."""
+LOOP_MOST = 1024 * 1024
+"""Bytes of the log that are checkpointed on the event loop at most (some milliseconds)."""
 WAL_HELD = 32 * WAL_MOST
 """Bytes at which another process must be holding an old snapshot open, so that the log cannot restart."""
-_VACUUM = 256
+_VACUUM = 128
+_FRAME_HEAD = 24
+"""Bytes before each page in the log."""
 
 
 def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) -> bool:
-    """Remove at most STEP of the oldest events that exceed the age or the size limit, and evidence beyond its own
-    limits.
+    """Remove at most STEP of the oldest events that exceed the age or the size limit, and at most EVIDENCE_STEP pieces
+    of evidence beyond their own limits.
 
     `now` is in seconds since the epoch. True: there is more to remove.
     """
@@ -41,11 +48,12 @@ def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) ->
         gone = db.execute(
             f"DELETE FROM events WHERE {oldest} AND (? OR at < ?)", (last - KEPT, crowded, now - max_age)
         ).rowcount
-        db.execute(
-            "DELETE FROM evidence WHERE at < ? OR id < (SELECT min(id) FROM events)"
-            " OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?)",
-            (now - EVIDENCE_AGE, EVIDENCE_KEPT),
-        )
+        evidence_gone = db.execute(
+            "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence"
+            " WHERE at < ? OR id < (SELECT min(id) FROM events)"
+            " OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
+            (now - EVIDENCE_AGE, EVIDENCE_KEPT, EVIDENCE_STEP),
+        ).rowcount
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -53,7 +61,7 @@ def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) ->
         raise
     if pragma(db, "freelist_count") > pages // 4:
         db.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
-    return gone == STEP
+    return gone == STEP or evidence_gone == EVIDENCE_STEP
 
 
 def index(db: sqlite3.Connection) -> bool:
@@ -81,6 +89,8 @@ class Checkpoint:
 
     def __init__(self, path: str) -> None:
         self.error = ""
+        self.reached = 0
+        """Bytes of the log that the last one has copied."""
         self._path = path
         self._running = _thread.allocate_lock()
 
@@ -107,7 +117,8 @@ class Checkpoint:
             try:
                 db.execute("PRAGMA synchronous = NORMAL")
                 db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()  # SQLite notices the log only when it reads
-                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _, _, frames = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self.reached = frames * (pragma(db, "page_size") + _FRAME_HEAD)
                 self.error = ""
             finally:
                 db.close()
@@ -138,17 +149,24 @@ class Maintenance:
         self.written = 0
         more = index(db)
         more |= prune(db, now, self._max_age, self._max_bytes)
-        self._shorten_log(db)
+        more |= self._shorten_log(db)
         self.written = STEP if more else 0
 
-    def _shorten_log(self, db: sqlite3.Connection) -> None:
-        """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed."""
+    def _shorten_log(self, db: sqlite3.Connection) -> bool:
+        """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed.
+
+        True: the last of it is to be checkpointed soon.
+        """
+        started = False
         size = wal_size(self._path)
-        if size > WAL_BUSY and self.checkpoint.wait(0.0):
+        if size > WAL_BUSY and self.checkpoint.wait(0.0) and size - self.checkpoint.reached <= LOOP_MOST:
             db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # the few pages written since the last checkpoint
+            self.checkpoint.reached = 0
         elif size > WAL_MOST:
             self.checkpoint.start()
+            started = size > WAL_BUSY
         if size > WAL_HELD and not self._told:
             why = self.checkpoint.error or "another program keeps a long read open"
             self._on_problem(f"{self._path}-wal cannot be shortened and has grown to {size >> 20} MiB: {why}")
         self._told = size > WAL_BUSY and (self._told or size > WAL_HELD)
+        return started

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from supervisor.adapters.ledger.schema import Unusable, require_regular, uri
@@ -39,10 +41,7 @@ class EventQuery:
     limit: int = 100
 
 
-_SELECT = (
-    'SELECT id, at, service, instance, incarnation, goal, "from", "to", cause, detail,'
-    " EXISTS (SELECT 1 FROM evidence WHERE evidence.id = events.id) FROM events"
-)
+_SELECT = 'SELECT id, at, service, instance, incarnation, goal, "from", "to", cause, detail FROM events'
 
 
 def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
@@ -53,7 +52,7 @@ def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
     high = query.before if query.before is not None else 2**63 - 1
     end = f"ORDER BY id {'ASC' if query.after is not None else 'DESC'} LIMIT {max(0, query.limit)}"
     if not query.services:
-        return cut(map(_event, db.execute(f"{_SELECT} WHERE id >= ? AND id < ? {end}", (low, high))), query)
+        return _events(db, db.execute(f"{_SELECT} WHERE id >= ? AND id < ? {end}", (low, high)).fetchall(), query)
     # Each service's index is read only as far as the limit; the newest few events are in no index.
     border = max(low, last_indexed(db) + 1)
     rows: list[Sequence[Any]] = []
@@ -65,7 +64,23 @@ def select(db: sqlite3.Connection, query: EventQuery) -> list[Event]:
         ):
             sql = f"{_SELECT} {source} AND service = ?{names} AND id >= ? AND id < ? {end}"
             rows += db.execute(sql, (service, *instances, part_low, part_high)).fetchall()
-    return cut(map(_event, rows), query)
+    return _events(db, rows, query)
+
+
+def _events(db: sqlite3.Connection, rows: list[Sequence[Any]], query: EventQuery) -> list[Event]:
+    """The event objects of rows that match but for the time, in order and at most the limit."""
+    since = -math.inf if query.since is None else query.since - 0.0005
+    rows = [row for row in rows if row[1] >= since]
+    rows.sort(key=itemgetter(0))
+    limit = max(0, query.limit)
+    rows = rows[:limit] if query.after is not None else rows[len(rows) - min(limit, len(rows)) :]
+    if not rows:
+        return []
+    kept = {
+        found[0] for found in db.execute("SELECT id FROM evidence WHERE id BETWEEN ? AND ?", (rows[0][0], rows[-1][0]))
+    }
+    details = _objects([row[9] for row in rows])
+    return [_event(row, detail, row[0] in kept) for row, detail in zip(rows, details, strict=True)]
 
 
 def last_indexed(db: sqlite3.Connection) -> int:
@@ -190,7 +205,9 @@ def _wanted(query: EventQuery) -> dict[str, list[str]]:
 
 def _first_since(db: sqlite3.Connection, since: float) -> int:
     """The smallest id not older than `since`, by bisection: times rise with ids, unless the clock was stepped."""
-    low, high = (int(v or 0) for v in db.execute("SELECT min(id), max(id) + 1 FROM events").fetchone())
+    # Each in a query of its own is read from the end of the tree; both in one would read the whole table.
+    low, high = (db.execute(f"SELECT {edge}(id) FROM events").fetchone()[0] or 0 for edge in ("min", "max"))
+    high += 1
     while low < high:
         middle = (low + high) // 2
         found, at = db.execute("SELECT id, at FROM events WHERE id >= ? ORDER BY id LIMIT 1", (middle,)).fetchone()
@@ -210,9 +227,8 @@ def _matches(event: Event, query: EventQuery) -> bool:
     )
 
 
-def _event(row: Sequence[Any]) -> Event:
-    detail = _object(row[9])
-    if row[10]:
+def _event(row: Sequence[Any], detail: JSON, has_evidence: bool) -> Event:
+    if has_evidence:
         detail["evidence_id"] = row[0]
     return {
         "id": row[0],
@@ -226,6 +242,18 @@ def _event(row: Sequence[Any]) -> Event:
         "cause": row[8],
         "detail": detail,
     }
+
+
+def _objects(texts: list[str]) -> list[JSON]:
+    """The JSON objects in the texts; parsed together, which takes a third of the time, unless one is damaged."""
+    if all(text[:1] == "{" and text[-1:] == "}" for text in texts):
+        try:
+            found: list[JSON] = json.loads(f"[{','.join(texts)}]")
+        except ValueError:
+            found = []
+        if len(found) == len(texts):
+            return found
+    return [_object(text) for text in texts]
 
 
 def _object(text: str) -> JSON:

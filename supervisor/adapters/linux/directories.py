@@ -40,7 +40,7 @@ def open_directory(path: str, make: int | None = None) -> int:
         os.geteuid(),
         os.fstat(root).st_uid,
     }  # in a user namespace another user may stand for root
-    rest = [name for name in reversed(os.path.abspath(path).split("/")) if name]  # noqa: PTH100
+    rest = [name for name in reversed(os.path.abspath(path).split("/")) if name]
     here, fd = "", os.dup(root)
     shared = below = False  # the directory is for every user; one above it is
     links = 0
@@ -114,7 +114,7 @@ def _opened(parent: int, name: str, make: int | None) -> int:
 
 def socket_owner(path: str) -> int:
     """The user to whom the directory of the socket `path` belongs.  Raises as `open_directory` does."""
-    fd = open_directory(os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH120 - pathlib costs
+    fd = open_directory(os.path.dirname(os.path.abspath(path)))
     try:
         return os.fstat(fd).st_uid
     finally:
@@ -158,7 +158,7 @@ def own_directory(path: str, mode: int, group: int | None = None) -> str:
         if group is not None and found.st_gid != group:
             os.chown(itself, -1, group)
         if stat.S_IMODE(found.st_mode) != mode:  # only where needed: the file system may be read-only at present
-            os.chmod(itself, mode)  # noqa: PTH101
+            os.chmod(itself, mode)
     finally:
         os.close(fd)
     return path

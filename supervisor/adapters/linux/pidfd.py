@@ -5,6 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from contextlib import suppress
+
+from supervisor.adapters.linux import procfs
 
 Status = tuple[int | None, int | None]
 """(exit code, signal); both None where the kernel cannot tell."""
@@ -22,6 +25,20 @@ def child_status(pidfd: int) -> Status | None:
     if result.si_code == os.CLD_EXITED:
         return result.si_status, None
     return None, result.si_status
+
+
+def child_has_ended(pidfd: int) -> bool:
+    """The same without reaping it."""
+    return os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def final_status(pidfd: int) -> Status:
+    """How a process that has ended did so, whoever's child it is; an own child is reaped."""
+    with suppress(ChildProcessError):
+        status = child_status(pidfd)
+        if status is not None:
+            return status
+    return foreign_status(pidfd)
 
 
 def foreign_status(pidfd: int) -> Status:
@@ -42,3 +59,23 @@ def foreign_status(pidfd: int) -> Status:
     if os.WIFSIGNALED(status):
         return None, os.WTERMSIG(status)
     return os.WEXITSTATUS(status), None
+
+
+def process_of(pidfd: int) -> int | None:
+    """The process that the pidfd refers to; None where it has ended, or `pidfd` is none."""
+    found = procfs.read(f"/proc/self/fdinfo/{pidfd}") or b""
+    for line in found.splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"Pid":
+            return pid if (pid := int(value)) > 0 else None
+    return None
+
+
+def has_identity(pidfd: int, identity: int) -> bool:
+    """Whether the inode of the pidfd is `identity` (Linux 6.9); also True where the kernel gives all of them one."""
+    own = os.pidfd_open(os.getpid())
+    try:
+        inode = os.fstat(pidfd).st_ino
+        return inode in (identity, os.fstat(own).st_ino)
+    finally:
+        os.close(own)

@@ -30,6 +30,9 @@ class _HttpsAttempt(HttpAttempt):
         super().__init__(loop, port, timeout, done, request)
         self._host = host
 
+    def at_once(self, connection: socket.socket) -> bool:
+        return False  # the handshake of TLS comes first
+
     def connected(self, connection: socket.socket) -> None:
         try:
             secured = _context().wrap_socket(connection, server_hostname=self._host, do_handshake_on_connect=False)

@@ -226,10 +226,20 @@ class Monitors:
 
             question = self._question(instance, spec, beat, delayed=delayed, output=each.keep)
             return None if question is None else self._poll(instance, question, beat.interval, beat.probe_timeout, told)
-        question = self._question(instance, spec, beat, delayed=delayed)
+        question = self._question(instance, spec, beat, delayed=delayed, keep_alive=beat.keep_alive)
         if question is None:
             return None
-        return self._poll(instance, question, beat.interval, beat.probe_timeout, answered)
+        stop = self._poll(instance, question, beat.interval, beat.probe_timeout, answered)
+        if not beat.keep_alive:
+            return stop
+        from supervisor.adapters.probes.tcp_http import HttpTarget
+
+        def end() -> None:
+            stop()
+            if isinstance(question, HttpTarget):
+                question.close()
+
+        return end
 
     def _each_told(self, instance: str, incarnation: int) -> ProcessBeats:
         from supervisor.adapters.probes.process_beats import ProcessBeats  # few configurations need it
@@ -267,11 +277,15 @@ class Monitors:
         patience: float = PATIENCE,
         delayed: Callable[[float], None] | None = None,
         output: Callable[[bytes, float, float], None] | None = None,
+        *,
+        keep_alive: bool = False,
     ) -> Target | None:
         """The target of a heartbeat source that can be probed at any time; None for the other sources."""
         if beat.source not in ("http", "tcp", "exec") and not beat.shared_is_probed:
             return None
-        return self._asked(instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed, output)
+        return self._asked(
+            instance, spec, beat.http, beat.tcp, beat.exec, patience, delayed, output, keep_alive=keep_alive
+        )
 
     def _spaced(self, beat: Callable[[float], None]) -> Callable[[], None]:
         """Limit beats to one in _LEAST_GAP seconds: a thousand lines a second are a hundred beats."""
@@ -319,6 +333,8 @@ class Monitors:
         patience: float = PATIENCE,
         delayed: Callable[[float], None] | None = None,
         output: Callable[[bytes, float, float], None] | None = None,
+        *,
+        keep_alive: bool = False,
     ) -> Target | None:
         if http is not None and http.startswith("https:"):
             from supervisor.adapters.probes.https import HttpsTarget  # 5 MiB that few configurations need
@@ -327,7 +343,7 @@ class Monitors:
         if http is not None:
             from supervisor.adapters.probes.tcp_http import HttpTarget
 
-            return HttpTarget(http, self._resolver, self._files)
+            return HttpTarget(http, self._resolver, self._files, keep_alive=keep_alive)
         if tcp is not None:
             from supervisor.adapters.probes.tcp_http import TcpTarget
 

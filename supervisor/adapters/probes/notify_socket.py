@@ -3,14 +3,15 @@
 The kernel adds the sender (SCM_CREDENTIALS) and the time of arrival (SCM_TIMESTAMPNS) to each datagram, so no process
 can beat for another instance, and delays of the daemon do not distort intervals.
 
-Each datagram is looked at first and then taken (MSG_PEEK).  One that carries descriptors is taken by another process,
-because closing them can block (descriptor_sink.py).
+Each datagram is looked at first and then taken (MSG_PEEK), short ones many at a time (plain_datagrams.py).  One that
+carries descriptors is taken by another process, because closing them can block (descriptor_sink.py).
 
 A single datagram is read at once.  Where they come so fast that waking up for each is most of their cost, they are
 collected for a few milliseconds and read together; their times of arrival stay exact.
 
 The socket's mode is 0666, because services may run as other users.  Access is limited by its directory: 0700 where all
-services run as the daemon's user, 0711 where one does not.  Messages of foreign processes are ignored.
+services run as the daemon's user, 0711 where one does not or may change it.  Messages of foreign processes are
+ignored.
 """
 
 from __future__ import annotations
@@ -24,14 +25,19 @@ from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink
-from supervisor.core.model.sdnotify import MAX_DATAGRAM, Message, parse
+from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink, Taker
+from supervisor.adapters.probes.plain_datagrams import ROOM, Plain, PlainDatagrams
+from supervisor.core.model.sdnotify import BEAT, MAX_DATAGRAM, ONE_BEAT, Message, parse
 
-Deliver = Callable[[int, int, Message, float], None]
-"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds."""
+Wanted = tuple[Taker, int]
+"""What takes the descriptors of a datagram, and how many it wants."""
+Deliver = Callable[[int, int, Message, float], Wanted | None]
+"""`deliver(pid, uid, message, at)`: the sender as the kernel saw it, and the arrival in CLOCK_MONOTONIC seconds.  None:
+the descriptors that came with it are closed."""
 
 _MOST_PER_TURN = 256  # datagrams
-_LONGEST_BATCH = 0.01  # seconds that datagrams are collected for at most, where gaps are shorter than that
+_LONGEST_BATCH = 0.02  # seconds that datagrams are collected for at most, where gaps are shorter than that
+_SHORTEST_BATCH = 0.002  # seconds, where the kernel's queue is full before that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
 _CLOCK_SLACK = 0.001  # seconds by which two clocks may seem to differ
@@ -67,12 +73,17 @@ class NotifySocket:
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._empty_at = self._heard_at = loop.now()
-        self._batch = min(_queue_length() / _EXPECTED, _LONGEST_BATCH)
+        length = _queue_length()
+        self._full = min(length, ROOM)
+        self._batch = self._wait = min(length / _EXPECTED, _LONGEST_BATCH)
         self._batch_timer: Timer | None = None
         self._socket = _inherited(inherited, path) or _bound(path)
+        self._plain = PlainDatagrams(self._socket)
         self._former: list[socket.socket] = []
         self._sinks: dict[socket.socket, DescriptorSink] = {}
         self._given: tuple[int, int] | None = None
+        self._wanted: Wanted | None = None
+        """What the descriptors of the datagram `_given` are wanted for."""
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
@@ -91,6 +102,8 @@ class NotifySocket:
             self._batch_timer.cancel()
             self._batch_timer = None
         former, self._socket = self._socket, fresh
+        self._plain.look_at_first()
+        self._plain = PlainDatagrams(fresh)
         self._former.append(former)
         self._listen(former)
         self._loop.register(fresh.fileno(), self._readable)
@@ -111,16 +124,21 @@ class NotifySocket:
 
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self._drain_all() == _MOST_PER_TURN
+        full = self.read() == _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch and self._batch_timer is None:
             self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
             self._listen(self._socket)
         self._heard_at = now
 
     def _collect(self) -> None:
-        """Read a batch, and collect another one while several datagrams come in each."""
-        if 1 < self._drain_all() < _MOST_PER_TURN:
-            self._batch_timer = self._loop.call_at(self._loop.now() + self._batch, self._collect)
+        """Read a batch, and collect another one while several datagrams come in each.
+
+        Where senders filled the kernel's queue again while it was read, they had waited: the next batch is collected
+        for half the time."""
+        count = self.read()
+        self._wait = max(self._wait / 2, _SHORTEST_BATCH) if count >= 2 * self._full else self._batch
+        if 1 < count < _MOST_PER_TURN:
+            self._batch_timer = self._loop.call_at(self._loop.now() + self._wait, self._collect)
         else:
             self._batch_timer = None
             self._listen(self._socket)
@@ -136,71 +154,104 @@ class NotifySocket:
         """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
         for sink in self._sinks.values():
             sink.settle()
-        return self._drain_all()
+        return self.read()
 
-    def _drain_all(self) -> int:
+    def read(self) -> int:
+        """The same, but without waiting a moment for a datagram that another process is taking."""
         for former in self._former:
             self._drain(former)
         return self._drain(self._socket)
 
     def _drain(self, sock: socket.socket) -> int:
+        """Deliver what `sock` holds, _MOST_PER_TURN datagrams at most; their number."""
         sink = self._sinks.get(sock)
         if sink is not None and sink.busy:
             return 0
-        look, take, buffers, view, deliver = sock.recvmsg_into, sock.recv, [self._buffer], self._view, self._deliver
-        offset = _clock_offset()
-        for taken in range(_MOST_PER_TURN):
-            try:
-                size, ancillary, flags, _ = look(buffers, PLAIN_ROOM, _PEEK)
-            except BlockingIOError:
-                self._empty_at = time.monotonic()
-                return taken
-            except OSError as error:
-                self._trouble("unreadable", f"the notify socket cannot be read: {error.strerror}")
-                return taken
-            pid = uid = -1
-            stamp = 0
-            for level, kind, data in ancillary:
-                if level != socket.SOL_SOCKET:
-                    continue
-                if kind == socket.SCM_CREDENTIALS:
-                    pid, uid, _ = _CREDENTIALS.unpack(data)
-                elif kind == _SO_TIMESTAMPNS:
-                    seconds, nanoseconds = _TIMESTAMP.unpack(data)
-                    stamp = seconds * 1_000_000_000 + nanoseconds
-            carries = flags & _CARRIES_DESCRIPTORS
-            if not carries:
-                take(1)
-            elif self._given == (pid, stamp):  # it was delivered, and a helper that hung has not taken it
-                self._sink(sock, take)
-                return taken
-            if flags & _TRUNCATED:
-                self.oversized += 1
-                self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
-            else:
-                message = parse(bytes(view[:size]))
-                if message is None:
-                    self.meaningless += 1
-                elif pid > 0:
-                    deliver(pid, uid, message, self._arrival(stamp, offset))
-            if carries:
-                # They are not stored.  For BARRIER=1 closing the descriptor is the answer: all that was sent before it
-                # has been delivered.
-                self._given = pid, stamp
-                self._sink(sock, take)
-                return taken + 1
-        return _MOST_PER_TURN
+        plain = self._plain if sock is self._socket else None
+        offset, taken, empty = _clock_offset(), 0, False
+        try:
+            while not empty and taken < _MOST_PER_TURN:
+                if plain is None or plain.left:
+                    empty = not self._take_one(sock, offset)
+                    taken += not empty
+                    if plain is not None:
+                        plain.left = 0 if empty else plain.left - 1
+                    if (sink := self._sinks.get(sock)) is not None and sink.busy:
+                        return taken
+                else:
+                    found = plain.take()
+                    taken += len(found)
+                    empty = not plain.left and len(found) < self._full
+                    self._deliver_plain(found, plain.text, offset)
+        except OSError as error:
+            self._trouble("unreadable", f"the notify socket cannot be read: {error.strerror}")
+            return taken
+        if empty:
+            self._empty_at = time.monotonic()
+        return taken
 
-    def _sink(self, sock: socket.socket, take: Callable[[int], bytes]) -> None:
+    def _deliver_plain(self, found: list[Plain], text: bytearray, offset: int) -> None:
+        """Deliver what was received together."""
+        deliver, now = self._deliver, time.monotonic()
+        earliest, latest = self._empty_at - _CLOCK_SLACK, now + _CLOCK_SLACK
+        for pid, uid, stamp, begin, end in found:
+            said = text[begin:end]
+            message = BEAT if said == ONE_BEAT else parse(bytes(said))
+            if message is None:
+                self.meaningless += 1
+            elif pid > 0:
+                at = (stamp + offset) / 1e9
+                deliver(pid, uid, message, min(at, now) if earliest <= at <= latest else now)
+
+    def _take_one(self, sock: socket.socket, offset: int) -> bool:
+        """Deliver the first datagram, whatever it is; False where there is none.  OSError."""
+        try:
+            size, ancillary, flags, _ = sock.recvmsg_into([self._buffer], PLAIN_ROOM, _PEEK)
+        except BlockingIOError:
+            return False
+        pid = uid = -1
+        stamp, wanted = 0, None
+        for level, kind, data in ancillary:
+            if level != socket.SOL_SOCKET:
+                continue
+            if kind == socket.SCM_CREDENTIALS:
+                pid, uid, _ = _CREDENTIALS.unpack(data)
+            elif kind == _SO_TIMESTAMPNS:
+                seconds, nanoseconds = _TIMESTAMP.unpack(data)
+                stamp = seconds * 1_000_000_000 + nanoseconds
+        carries = flags & _CARRIES_DESCRIPTORS
+        if not carries:
+            sock.recv(1)
+        elif self._given == (pid, stamp):  # it was delivered, and a helper that hung has not taken it
+            self._sink(sock)
+            return True
+        if flags & _TRUNCATED:
+            self.oversized += 1
+            self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
+        else:
+            message = parse(bytes(self._view[:size]))
+            if message is None:
+                self.meaningless += 1
+            elif pid > 0:
+                wanted = self._deliver(pid, uid, message, self._arrival(stamp, offset))
+        if carries:
+            # For BARRIER=1 closing the descriptor is the answer: all that was sent before it has been delivered.
+            self._given, self._wanted = (pid, stamp), wanted
+            self._sink(sock)
+        return True
+
+    def _sink(self, sock: socket.socket) -> None:
         """Let the first datagram, which carries descriptors, be taken; the socket is not read until then."""
         sink = self._sinks.get(sock)
         if sink is None:
             sink = self._sinks[sock] = DescriptorSink(self._loop, sock, lambda: self._listen(sock))
         try:
-            sink.take()
+            sink.take(*self._wanted) if self._wanted is not None else sink.take()
         except OSError as error:
             self._trouble("sink", f"no process can be started that closes descriptors: {error.strerror}")
-            take(1)  # beats are worth more
+            sock.recv(1)  # beats are worth more
+            if self._wanted is not None:
+                self._wanted[0]([], 0)
         self._listen(sock)
 
     def _arrival(self, stamp: int, offset: int) -> float:

@@ -36,6 +36,9 @@ TURN_BUDGET = 0.02
 command takes 100 ms to start, and many are due at once when a daemon has taken up many services."""
 
 
+Begin = Callable[[EventLoop, float, Done], Cancel]
+
+
 class Target(Protocol):
     """What can be probed."""
 

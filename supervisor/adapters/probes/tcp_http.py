@@ -1,15 +1,20 @@
-"""Probe targets behind a socket, TCP or Unix: one that accepts connections, an HTTP server that answers a GET."""
+"""Probe targets behind a socket, TCP or Unix: one that accepts connections, an HTTP server that answers a GET.
+
+A GET is sent without a wait for the connection: on one host it is there when connect(2) returns.  A connection is used
+again only where that was asked for, and the server said nothing against it and has sent its whole answer.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from collections.abc import Callable
 
 from supervisor.adapters.eventloop.dns import Addresses, Resolver
 from supervisor.adapters.eventloop.loop import EPOLLOUT, EventLoop
 from supervisor.adapters.linux.mounts import mounts
-from supervisor.adapters.probes.prober import Cancel, Done, Unasked, error_text, too_late
+from supervisor.adapters.probes.prober import Begin, Cancel, Done, Unasked, error_text, too_late
 from supervisor.adapters.processes.remote_files import RemoteFiles
 
 MOST_HEAD = 16 * 1024
@@ -21,6 +26,7 @@ is the full backlog of a Unix socket."""
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN})
 """The errors of a connection that was made, and that the other side has ended since.  A refused connection is
 ECONNREFUSED (tcp_reset in Linux, net/ipv4/tcp_input.c)."""
+Keep = Callable[[socket.socket], None]
 OVERFLOW_RESETS = "/proc/sys/net/ipv4/tcp_abort_on_overflow"
 """Where this holds 1, the kernel also resets a connection that a full accept queue has no room for."""
 
@@ -76,12 +82,16 @@ class TcpTarget:
 
 
 class HttpTarget(TcpTarget):
-    """`http://host[:port][/path]` or `http://unix:/path:/path`: healthy when a GET is answered with 2xx or 3xx."""
+    """`http://host[:port][/path]` or `http://unix:/path:/path`: healthy when a GET is answered with 2xx or 3xx.
 
-    __slots__ = ("_request",)
+    `keep_alive`: use one connection for all probes, as long as the server keeps it open."""
+
+    __slots__ = ("_keep_alive", "_kept", "_loop", "_request")
     usual_port = 80
 
-    def __init__(self, url: str, resolver: Resolver, files: RemoteFiles | None = None) -> None:
+    def __init__(
+        self, url: str, resolver: Resolver, files: RemoteFiles | None = None, *, keep_alive: bool = False
+    ) -> None:
         rest = url.partition("://")[2]
         if rest.startswith("unix:"):
             name, _, path = rest.removeprefix("unix:").partition(":")
@@ -94,11 +104,36 @@ class HttpTarget(TcpTarget):
         super().__init__(address, resolver, files)
         self._request = (
             f"GET {slash or '/'}{path.partition('#')[0]} HTTP/1.1\r\n"
-            f"Host: {host}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+            f"Host: {host}\r\nUser-Agent: phi-supervisor\r\nAccept: */*\r\n"
+            f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n\r\n"
         ).encode("latin-1", "replace")
+        self._keep_alive = keep_alive
+        self._kept: socket.socket | None = None
+        self._loop: EventLoop | None = None
+
+    def begin(self, loop: EventLoop, timeout: float, done: Done) -> Cancel:
+        connection, self._kept, self._loop = self._kept, None, loop
+        if connection is None:
+            return super().begin(loop, timeout, done)
+        attempt = _AgainOnKept(loop, self.port, timeout, done, self._request, self._keep, super().begin)
+        attempt.taken(connection)
+        return attempt.cancel
+
+    def close(self) -> None:
+        """Close the connection that is kept for the next probe."""
+        if self._kept is not None and self._loop is not None:
+            self._loop.unregister(self._kept.fileno())
+            self._kept.close()
+            self._kept = None
 
     def _attempt(self, loop: EventLoop, timeout: float, done: Done) -> Attempt:
-        return HttpAttempt(loop, self.port, timeout, done, self._request)
+        return HttpAttempt(loop, self.port, timeout, done, self._request, self._keep if self._keep_alive else None)
+
+    def _keep(self, connection: socket.socket) -> None:
+        """Keep a connection, registered for reading: what comes between two probes is its end."""
+        assert self._loop is not None
+        self._kept = connection
+        self._loop.redirect(connection.fileno(), lambda _events: self.close())
 
 
 class Attempt:
@@ -147,11 +182,16 @@ class Attempt:
                 self._socket = connection
                 number = connection.connect_ex(host if family == socket.AF_UNIX else (host, self._port))
                 if number in (0, errno.EINPROGRESS):
-                    self._loop.register(connection.fileno(), self._writable, EPOLLOUT)
+                    if not self.at_once(connection):
+                        self._loop.register(connection.fileno(), self._writable, EPOLLOUT)
                     return
                 self._failed(OSError(number, os.strerror(number)))
             except OSError as error:
                 self._failed(error)
+
+    def at_once(self, connection: socket.socket) -> bool:
+        """Continue with a connection that is perhaps not made yet; False where it has to be waited for."""
+        return False
 
     def _writable(self, _events: int) -> None:
         connection = self._socket
@@ -211,12 +251,29 @@ def _overflow_resets() -> bool:
 class HttpAttempt(Attempt):
     """One GET, up to the end of the answer's head."""
 
-    __slots__ = ("_head", "_request")
+    __slots__ = ("_head", "_keep", "_request")
 
-    def __init__(self, loop: EventLoop, port: int, timeout: float, done: Done, request: bytes) -> None:
+    def __init__(
+        self, loop: EventLoop, port: int, timeout: float, done: Done, request: bytes, keep: Keep | None = None
+    ) -> None:
+        """`keep` takes the connection where it can be used again."""
         super().__init__(loop, port, timeout, done)
         self._request = request
+        self._keep = keep
         self._head = b""
+
+    def at_once(self, connection: socket.socket) -> bool:
+        try:
+            connection.send(self._request)
+        except BlockingIOError:
+            return False  # the handshake is under way
+        except OSError as error:
+            if error.errno in _RESET:
+                self.reset(error)
+                return True
+            raise
+        self._loop.register(connection.fileno(), lambda _events: self._receive(connection))
+        return True
 
     def connected(self, connection: socket.socket) -> None:
         self.send_request(connection)
@@ -249,13 +306,76 @@ class HttpAttempt(Attempt):
         self._head += chunk
         status = read_status(self._head)
         if isinstance(status, str):
-            self._finish(status)
+            own = self._head.startswith(self._request)  # TCP can connect a socket to itself where none listens
+            self._finish(error_text(OSError(0, os.strerror(errno.ECONNREFUSED))) if own else status)
         elif status is not None:
+            if self._keep is not None and self._socket is not None and is_whole(self._head):
+                connection, self._socket = self._socket, None
+                self._keep(connection)
             self._finish(None if status in _GOOD else f"HTTP {status}")
         elif not chunk:
             self._finish("connection closed before an answer")
         elif len(self._head) > MOST_HEAD:
             self._finish(f"the head of the answer is longer than {MOST_HEAD // 1024} KiB")
+
+
+class _AgainOnKept(HttpAttempt):
+    """A GET on a connection that was kept.  Where the server has closed it since, it begins anew (`anew`)."""
+
+    __slots__ = ("_anew", "_cancel", "_until")
+
+    def __init__(
+        self, loop: EventLoop, port: int, timeout: float, done: Done, request: bytes, keep: Keep, anew: Begin
+    ) -> None:
+        super().__init__(loop, port, timeout, done, request, keep)
+        self._anew, self._until = anew, loop.now() + timeout
+        self._cancel: Cancel = self.close
+
+    def cancel(self) -> None:
+        self._cancel()
+
+    def connected(self, connection: socket.socket) -> None:
+        try:
+            connection.send(self._request)
+        except OSError:
+            self._begin_anew()
+        else:
+            self._loop.redirect(connection.fileno(), lambda _events: self._receive(connection))
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            chunk = connection.recv(MOST_HEAD)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        if chunk or self._head:
+            self.received(chunk)
+        else:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        done, loop = self._done, self._loop
+        self.close()
+        assert done is not None
+        try:
+            self._cancel = self._anew(loop, max(0.0, self._until - loop.now()), done)
+        except OSError as error:
+            done(_told(error), loop.now())
+
+
+def is_whole(answer: bytes) -> bool:
+    """Whether an answer of HTTP/1.1 has come to its end and the server keeps the connection open."""
+    head, blank, body = answer.partition(b"\r\n\r\n")
+    first, _, rest = head.lower().partition(b"\r\n")
+    if not blank or not first.startswith(b"http/1.1 "):
+        return False
+    fields = [line.partition(b":") for line in rest.split(b"\r\n")]
+    told = {name.strip(): value.strip() for name, _, value in fields}
+    if told.get(b"connection", b"keep-alive") != b"keep-alive" or b"transfer-encoding" in told:
+        return False
+    length = b"0" if first[9:12] in (b"204", b"304") else told.get(b"content-length")
+    return length == str(len(body)).encode()
 
 
 def read_status(head: bytes) -> int | str | None:

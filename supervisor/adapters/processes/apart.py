@@ -38,6 +38,7 @@ from supervisor.adapters.processes.become import main
 main(int(sys.argv[1]))
 """
 _KEPT_SOURCES = """
+import json
 with open(f"/proc/self/fd/{sys.argv[1]}", "rb") as file:
     serve(json.load(file)["sources"])
 """

@@ -97,7 +97,7 @@ class CgroupMigration:
         """
         seen: list[int] | None = None
         for _ in range(_MOST_LOOKS):
-            mine = procfs.children(os.getpid())
+            mine = own_children.all_children()
             theirs = [child for child in mine if child not in self._mains and child not in own_children.noted]
             moved = [self._move_orphan(pid) for child in theirs for pid in _with_descendants(child)]
             if mine == seen and not any(moved):

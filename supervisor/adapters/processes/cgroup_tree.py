@@ -157,9 +157,9 @@ class CgroupTree(Tree):
         else:  # before Linux 5.14, not writable, or removed
             super().kill()
 
-    def resume(self) -> None:
+    def resume(self, resumed: int = 0) -> None:
         self.thaw()
-        super().resume()
+        super().resume(resumed)
 
     def when_empty(self, loop: EventLoop, callback: Callable[[], None]) -> None:
         self._watched, self._loop = callback, loop
@@ -237,10 +237,19 @@ def populated(directory: str) -> bool:
 
 
 def remove(directory: str) -> None:
-    """Remove the cgroup and those below it; populated ones stay."""
-    for path, _, _ in os.walk(directory, topdown=False):
-        with suppress(OSError):
-            os.rmdir(path)  # noqa: PTH106
+    """Remove the cgroup and those below it; populated ones stay.
+
+    The kernel refuses one that has others below it, and takes the files of one that has none: so only those are listed
+    that have some."""
+    with suppress(OSError):
+        os.rmdir(directory)  # noqa: PTH106
+        return
+    with suppress(OSError), os.scandir(directory) as found:
+        below = [entry.path for entry in found if entry.is_dir(follow_symlinks=False)]
+        for path in below:
+            remove(path)
+        if below:
+            os.rmdir(directory)  # noqa: PTH106
 
 
 def write(path: str, text: str) -> bool:

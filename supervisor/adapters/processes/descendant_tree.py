@@ -20,7 +20,7 @@ from contextlib import suppress
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks, own_children
+from supervisor.adapters.processes import look_pace, marks, own_children
 from supervisor.adapters.processes.marks import Identity
 from supervisor.adapters.processes.tree import Tree
 
@@ -39,9 +39,24 @@ class ProcessScan:
     def __init__(self) -> None:
         self._at = float("-inf")
         self._pids: dict[int, list[int]] = {}
+        self._block = 0
+        self._twice: set[int] = set()
+        """The marks that one of two looks saw, both in this block of `own_children.one_look`."""
 
     def with_mark(self, mark: int, *, now: bool) -> list[int]:
-        """The pids with this mark, without the daemon's own, zombies included.  `now`: look again, reuse nothing."""
+        """The pids with this mark, without the daemon's own, zombies included.  `now`: look again, reuse nothing.
+
+        Inside `own_children.one_look` two looks tell which marks no process has: only one that has the mark can make
+        another one, so none appears later."""
+        block = own_children.block() if now else 0
+        if block:
+            if self._block != block:
+                self._look()
+                seen = set(self._pids)
+                self._look()
+                self._block, self._twice = block, seen | set(self._pids)
+            if mark not in self._twice:
+                return []
         if now or time.monotonic() - self._at > self.GOOD_FOR:
             self._look()
         return self._pids.get(mark, [])
@@ -49,10 +64,12 @@ class ProcessScan:
     def _look(self) -> None:
         self._at = time.monotonic()
         self._pids = {}
-        for pid in procfs.pids():
-            mark = marks.mark_of(pid)
-            if mark is not None and mark > 0 and pid != os.getpid():
-                self._pids.setdefault(mark, []).append(pid)
+        own = os.getpid()
+        with look_pace.timed():
+            for pid in procfs.pids():
+                mark = marks.mark_of(pid)
+                if mark is not None and mark > 0 and pid != own:
+                    self._pids.setdefault(mark, []).append(pid)
 
 
 class DescendantTree(Tree):
@@ -185,8 +202,10 @@ class DescendantTree(Tree):
         return [pid for pid in pids if (stat := procfs.stat(pid)) is not None and not stat.ended]
 
     def nearly_all_members(self) -> list[int]:
+        if self._mark_suffices:  # not `members`, which would look twice more for one that has just ended
+            return self._alive(self._scan.with_mark(self.mark, now=False))
         if self._host_wide:
-            return self.members()
+            return self.all_members()
         return self._members_among(self._candidates(recent=True))
 
     def _candidates(self, *, recent: bool = False) -> list[int]:
@@ -197,6 +216,8 @@ class DescendantTree(Tree):
 
     def _members_among(self, pids: list[int]) -> list[int]:
         """Those of `pids` that show that they are members, and their descendants unless these show the contrary."""
+        if not pids:
+            return []
         stats = {p: s for p in pids if p != os.getpid() and (s := procfs.stat(p)) is not None and not s.ended}
         shown = {pid: self._shown(pid, stat) for pid, stat in stats.items()}
         members = {pid for pid, member in shown.items() if member}

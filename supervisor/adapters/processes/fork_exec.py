@@ -41,15 +41,17 @@ def fork_exec(
     needed: Sequence[str] = (),
     *,
     errors: int | None = None,
+    stored: Sequence[str] = (),
 ) -> int:
     """Start the process with `sockets` as 3, 4, …, stderr on `errors` or else on `output`, and return its pid.
 
     OSError as from Popen where that fails.
 
-    `needed`: directories that a sandbox does not hide.
+    `needed`: directories that a sandbox does not hide.  `stored`: the names of those of `sockets` that are not of
+    `spec.sockets`, which come first.
     """
     env = dict(environment)
-    env |= listen_variables(spec, len(sockets))
+    env |= listen_variables(spec, stored)
     prepared = Prepared(
         identity=identity_of(spec),
         programs=programs_of(spec.command[0], env),
@@ -97,12 +99,13 @@ def directory_of(spec: ServiceSpec) -> str | None:
     return os.getcwd() if spec.directory is None and spec.sandbox is not None else spec.directory  # noqa: PTH109
 
 
-def listen_variables(spec: ServiceSpec, handed: int) -> dict[bytes, bytes]:
-    """What tells a program of the sockets that it is handed; LISTEN_PID is added by the process itself."""
-    if not handed:
+def listen_variables(spec: ServiceSpec, stored: Sequence[str] = ()) -> dict[bytes, bytes]:
+    """What tells a program of the sockets that it is handed, and of what it has stored under these names; LISTEN_PID is
+    added by the process itself."""
+    names = [*(s.label or spec.name for s in spec.sockets), *stored]
+    if not names:
         return {}
-    names = ":".join(s.label or spec.name for s in spec.sockets)
-    return {b"LISTEN_FDS": str(handed).encode(), b"LISTEN_FDNAMES": names.encode()}
+    return {b"LISTEN_FDS": str(len(names)).encode(), b"LISTEN_FDNAMES": ":".join(names).encode()}
 
 
 @contextmanager

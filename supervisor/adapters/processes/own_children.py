@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.procfs import Stat
+from supervisor.adapters.processes import look_pace
 
 RECENT = 0.05
 """Seconds for which a look at all children may be reused where it need not be exact: it takes as long as there are
@@ -44,6 +45,12 @@ def is_own(pid: int, stat: Stat | None) -> bool:
     return procfs.executable(pid) == os.path.realpath(sys.executable)
 
 
+def all_children() -> list[int]:
+    """The children of the daemon, whoever started them."""
+    with look_pace.timed():
+        return procfs.children(os.getpid())
+
+
 def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
     """The children of the daemon that are none of its main processes.  `recent`: perhaps those of a moment ago."""
     if _last.mains is mains:
@@ -51,7 +58,7 @@ def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
             return []
         if recent and time.monotonic() - _last.at <= RECENT:
             return _last.found
-    children = _stable() if _last.in_force else procfs.children(os.getpid())
+    children = _stable() if _last.in_force else all_children()
     _last.found = [pid for pid in children if pid not in mains]
     _last.mains, _last.at = mains, time.monotonic()
     return _last.found
@@ -63,15 +70,21 @@ def one_look() -> Iterator[None]:
 
     It is exact where the question is what remains of trees whose main processes were reaped before: what remains is a
     stranger or descends from one.  Without a stranger nothing remains, and nothing can appear later."""
-    _last.in_force, _last.mains = True, None
+    _last.in_force, _last.mains, _last.block = True, None, _last.block + 1
     try:
         yield
     finally:
         _last.in_force, _last.mains = False, None
 
 
+def block() -> int:
+    """Which `one_look` is in force; 0: none is."""
+    return _last.block if _last.in_force else 0
+
+
 class _Look:
     in_force = False
+    block = 0
     mains: Container[int] | None = None
     found: list[int]
     at = 0.0
@@ -82,9 +95,9 @@ _last = _Look()
 
 def _stable() -> list[int]:
     """Two looks that saw the same: a parent that dies between two reads hides its child from both."""
-    before = procfs.children(os.getpid())
+    before = all_children()
     for _ in range(_MOST_LOOKS - 1):
-        found = procfs.children(os.getpid())
+        found = all_children()
         if found == before:
             break
         before = found

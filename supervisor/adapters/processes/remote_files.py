@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from supervisor.adapters.eventloop.fd_passing import receive
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux.pidfd import child_status
 from supervisor.adapters.processes.apart import FileSystemSilent
@@ -120,7 +121,7 @@ class _Helper:
 
         def readable(_events: int) -> None:
             try:
-                text, fds, _, _ = socket.recv_fds(self._socket, 64, 1)
+                text, fds = receive(self._socket, 64, 1)
                 found, number = map(int, text.split())
             except (OSError, ValueError):  # it was killed
                 finish(silent, 0)

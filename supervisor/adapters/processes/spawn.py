@@ -84,6 +84,8 @@ class Spawner:
         env["SUPERVISOR_INSTANCE"] = instance
         env["SUPERVISOR_INCARNATION"] = str(incarnation)
         heartbeat = spec.heartbeat
+        if spec.fd_store:
+            env["FDSTORE"] = str(spec.fd_store)
         if _notifies(spec):
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and heartbeat.notified:
@@ -105,9 +107,10 @@ class Spawner:
         output: int,
         sockets: Sequence[int] = (),
         errors: int | None = None,
+        stored: Sequence[str] = (),
     ) -> int:
-        """Start the process with stdout on `output`, stderr on `errors` or else on `output` too, and with `sockets`
-        (those of `spec.sockets`).
+        """Start the process with stdout on `output`, stderr on `errors` or else on `output` too, and with `sockets`:
+        those of `spec.sockets`, then what it has stored under the names `stored`.
 
         Returns its pid.  OSError where it cannot be started.
         """
@@ -117,8 +120,8 @@ class Spawner:
         errors = output if errors is None else errors
         with marks.inherited_by_children(mark), _inherited_limits(limits, _descriptors(spec)) as left:
             environment = self.environment(spec, instance, incarnation)
-            if _needs_fork(spec):
-                pid = _fork_exec(spec, environment, output, errors, sockets, needed)
+            if sockets or _needs_fork(spec):
+                pid = _fork_exec(spec, environment, output, errors, sockets, needed, stored)
             elif (direct := self._spawn_directly(spec, environment, output, errors)) is not None:
                 pid = direct
             else:
@@ -156,6 +159,7 @@ class Spawner:
         output: int,
         sockets: Sequence[int] = (),
         errors: int | None = None,
+        stored: Sequence[str] = (),
     ) -> tuple[int, int]:
         """Start a process that becomes the service's program as soon as the file system lets it.
 
@@ -164,7 +168,7 @@ class Spawner:
         from supervisor.adapters.processes.apart import popen_apart  # few services need it
         from supervisor.adapters.processes.fork_exec import directory_of, identity_of, listen_variables
 
-        environment = self.environment(spec, instance, incarnation) | listen_variables(spec, len(sockets))
+        environment = self.environment(spec, instance, incarnation) | listen_variables(spec, stored)
         errors = output if errors is None else errors
         reader, writer = os.pipe2(os.O_CLOEXEC)
         try:
@@ -198,13 +202,13 @@ class Spawner:
 
 def _needs_fork(spec: ServiceSpec) -> bool:
     rights = spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities
-    return bool(spec.sockets or rights or spec.sandbox)
+    return bool(rights or spec.sandbox)
 
 
 def _notifies(spec: ServiceSpec) -> bool:
     """Whether the service sends to the notify socket."""
     beats = spec.heartbeat is not None and spec.heartbeat.notified
-    return beats or (spec.ready is not None and spec.ready.notify)
+    return beats or bool(spec.fd_store) or (spec.ready is not None and spec.ready.notify)
 
 
 def _fork_exec(
@@ -214,10 +218,11 @@ def _fork_exec(
     errors: int,
     sockets: Sequence[int],
     needed: Sequence[str],
+    stored: Sequence[str],
 ) -> int:
     from supervisor.adapters.processes.fork_exec import fork_exec  # few services need it
 
-    return fork_exec(spec, environment, _dev_null(), output, sockets, needed, errors=errors)
+    return fork_exec(spec, environment, _dev_null(), output, sockets, needed, errors=errors, stored=stored)
 
 
 def _popen(spec: ServiceSpec, environment: Mapping[bytes, bytes], output: int, errors: int) -> int:

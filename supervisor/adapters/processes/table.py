@@ -15,9 +15,9 @@ from select import EPOLLHUP
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.linux.pidfd import Status, child_status, foreign_status
+from supervisor.adapters.linux.pidfd import Status, child_has_ended, final_status, has_identity
 from supervisor.adapters.linux.procfs import Stat
-from supervisor.adapters.processes import marks, own_children
+from supervisor.adapters.processes import look_pace, marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
@@ -64,10 +64,13 @@ class ProcessTable:
         self._by_mark: dict[int, Process] = {}
         self._new: deque[tuple[float, Process]] = deque()
         """What has to be recognized, and when it began."""
-        self._exits: deque[tuple[Process, int, Status]] = deque()
-        """Exits to be handled at the end of the turn, with the pidfds that told of them."""
+        self._exits: deque[tuple[Process, int]] = deque()
+        """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
+        self._reaped: deque[tuple[Process, int, Status]] = deque()
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
+        self.before_exits: Callable[[list[str]], None] | None = None
+        """Called with the instances whose main processes have ended, while they are still known by their pids."""
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -198,10 +201,12 @@ class ProcessTable:
         process = self.by_instance.get(instance)
         if process is None:
             return
+        resumed = 0
         if process.pidfd >= 0:  # whatever its state, because a SIGSTOP may be on its way
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGCONT)
-        process.tree.resume()
+                resumed = process.pid
+        process.tree.resume(resumed)
 
     def kill(self, instance: str) -> None:
         """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""
@@ -244,19 +249,21 @@ class ProcessTable:
             belongs = process.tree.belongs
             send(pid, signal.SIGKILL, lambda found: procfs.start_time(found) == start and belongs(found))
 
-    def set_main(self, instance: str, pid: int) -> bool:
-        """Make another member of the tree the main process (`MAINPID=`).  False: it is no member."""
+    def set_main(self, instance: str, pid: int, identity: int | None = None) -> bool:
+        """Make another member of the tree the main process (`MAINPID=`).  `identity`: the inode of a pidfd of it, where
+        that is known (`MAINPIDFDID=`).  False: it is no member, or another process has that pid now."""
         process = self.with_settled_tree(instance)
         if process is None or not process.tree.belongs(pid):
             return False
-        if process.main != pid:
-            self._switch(process, pid)
-        return True
+        return process.main == pid or self._switch(process, pid, identity)
 
-    def _switch(self, process: Process, pid: int) -> bool:
+    def _switch(self, process: Process, pid: int, identity: int | None = None) -> bool:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
+            return False
+        if identity is not None and not has_identity(pidfd, identity):
+            os.close(pidfd)
             return False
         self._forget_pidfd(process)
         self.mains.pop(process.pid, None)
@@ -287,43 +294,61 @@ class ProcessTable:
 
     def _ready(self, process: Process, events: int) -> None:
         try:
-            status = child_status(process.pidfd)
+            ended = child_has_ended(process.pidfd)
         except ChildProcessError:
-            self._adopted_died(process, events)
+            ended = bool(events & EPOLLHUP)  # its parent has reaped it, so that its status can be read
+            if not ended:
+                self._wait_for_parent(process)
+        if ended:
+            self._has_ended(process)
+
+    def _has_ended(self, process: Process) -> None:
+        """Handle the end soon.  An own child stays a zombie until then: its pid cannot become another's, and a daemon
+        that takes over in the meantime finds how it ended."""
+        self._loop.unregister(process.pidfd)
+        if not self._exits:
+            self._handle_exits()
+        self._exits.append((process, process.pidfd))
+
+    def _handle_exits(self) -> None:
+        """Handle those that have ended at the end of this turn, or after the pause that looks at all processes need."""
+        pause = look_pace.pause_left()
+        if pause:
+            self._loop.call_at(self._loop.now() + pause, self._all_exited)
         else:
-            if status is not None:
-                if not self._exits:
-                    self._loop.call_soon(self._all_exited)
-                self._exits.append((process, process.pidfd, status))
+            self._loop.call_soon(self._all_exited)
 
     def _all_exited(self) -> None:
-        """Handle the exits of this turn together: to look for what they left takes as long as the daemon has children.
+        """Handle the exits until now together: to look for what they left takes as long as there are processes.
 
         Otherwise the end of many would take as long as their square."""
-        unsettled = [process for process, _, _ in self._exits if not process.settled]
+        if self.before_exits is not None:
+            self.before_exits([process.instance for process, _ in self._exits])
+        while self._exits:
+            process, pidfd = self._exits.popleft()
+            if process.pidfd == pidfd:  # else another became the main process
+                self._reaped.append((process, pidfd, final_status(pidfd)))
+        unsettled = [process for process, _, _ in self._reaped if not process.settled]
         if unsettled:
             self._migration.ended(unsettled)
         try:
             with own_children.one_look():
-                while self._exits:
-                    process, pidfd, status = self._exits.popleft()
-                    if process.pidfd == pidfd:  # else another became the main process in this turn
+                while self._reaped:
+                    process, pidfd, status = self._reaped.popleft()
+                    if process.pidfd == pidfd:
                         self._exited(process, status)
         finally:
-            if self._exits:
+            if self._reaped:
                 self._loop.call_soon(self._all_exited)
 
-    def _adopted_died(self, process: Process, events: int) -> None:
-        """Handle the end of another's child: its status is readable once its parent reaped it (EPOLLHUP)."""
-        if events & EPOLLHUP:
-            self._exited(process, foreign_status(process.pidfd))
-            return
+    def _wait_for_parent(self, process: Process) -> None:
+        """Wait until the parent of another's child has reaped it (EPOLLHUP)."""
         pidfd = process.pidfd
         self._loop.modify(pidfd, 0)  # EPOLLHUP is reported in any case; EPOLLIN would be reported for ever
 
         def give_up() -> None:
             if process.pidfd == pidfd:
-                self._exited(process, foreign_status(pidfd))
+                self._has_ended(process)
 
         self._loop.call_at(self._loop.now() + PARENT_REAPS_WITHIN, give_up)
 
@@ -376,7 +401,7 @@ class ProcessTable:
         in two looks is an orphan.
         """
         self._stranger_timer = None
-        zombies = {pid for pid in procfs.children(os.getpid()) if pid not in self.mains and _is_zombie(pid)}
+        zombies = {pid for pid in own_children.all_children() if pid not in self.mains and _is_zombie(pid)}
         for pid in zombies & self._strangers:
             with suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)

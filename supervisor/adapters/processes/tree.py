@@ -59,9 +59,12 @@ class Tree:
         for pid in self.all_members():
             send(pid, number, self.belongs)
 
-    def resume(self) -> None:
-        """Let every stopped member go on, so that it takes the signals that it was sent."""
+    def resume(self, resumed: int = 0) -> None:
+        """Let every stopped member go on, so that it takes the signals that it was sent.  `resumed` has been let go on
+        already."""
         for pid in self.nearly_all_members():
+            if pid == resumed:
+                continue
             stat = procfs.stat(pid)
             if stat is not None and stat.state in _MAY_BE_STOPPED:
                 send(pid, signal.SIGCONT, self.belongs)

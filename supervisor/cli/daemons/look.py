@@ -114,7 +114,7 @@ def _with_file(row: Found) -> Found:
 def _row(one: Known, state: str) -> Found:
     """What is known without the daemon, and without the file system of its configuration."""
     file = one.file
-    if not file and (record := recorded(Path(one.runtime_dir))) is not None:
+    if not file and (record := recorded(one.runtime_dir)) is not None:
         file = record.path
     return {
         "name": one.name,

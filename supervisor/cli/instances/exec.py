@@ -149,7 +149,7 @@ def _by_the_file(target: DaemonTarget, name: str) -> _Place:
     service = next((spec for spec in plan.services if name == spec.name or name in spec.instances), None)
     if service is None:
         near = did_you_mean(name, [one for spec in plan.services for one in (spec.name, *spec.instances)])
-        raise NoSuchService(f"no service {name} in {path}{near}")
+        raise NoSuchService(f"no service {name!r} in {path}{near}")
     instance = name if name in service.instances else service.instances[0]
     _note(f"no daemon runs: {instance} as {path} says, with what this shell passes on")
     return _Place(_for(service, instance), instance, 0, dict(os.environ), {}, None)

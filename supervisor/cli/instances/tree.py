@@ -125,7 +125,7 @@ def _meant(client: Client, rows: Sequence[Instance], services: Sequence[str]) ->
     known = [Known(row["name"], row["service"], row["group"] or "") for row in rows]
     found: set[str] = set() if services else {row["name"] for row in rows}
     for name in services:
-        plain = {one.instance for one in known if name in one}
+        plain = {one.instance for one in known if name and name in one}
         meant = plain or set(matching(name, known))
         found |= meant or {row["name"] for row in client.status([name])["instances"]}
     return found

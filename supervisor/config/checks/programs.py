@@ -6,6 +6,7 @@ not problems.  What is known stands in supervisor/programs/book.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from signal import SIGTERM
 from typing import Any
@@ -15,6 +16,7 @@ from supervisor.config.units import quoted
 from supervisor.core.model.sdnotify import WATCHDOG_INTERVALS
 from supervisor.core.model.spec import ServiceSpec, ServiceType
 from supervisor.programs.book import Program, any_flag, any_option, applies, has_option, recognized
+from supervisor.programs.reload import ends_at_reload, reload_check
 
 
 def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
@@ -23,7 +25,7 @@ def program_notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
     if found is None:
         return
     program, arguments = found
-    for of in (_foreground, _needs, _ready, _heartbeat, _stop, _sockets, _ends):
+    for of in (_foreground, _needs, _ready, _heartbeat, _stop, _reload, _sockets, _ends):
         for key, note in of(spec, program, arguments):
             yield ("services", spec.name, *key), note
 
@@ -96,6 +98,13 @@ def _stop(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Note
     if spec.longest_stop < stop.get("timeout", 0.0):
         wanted = quoted(f"{stop['timeout']:g}s")
         yield ("stop_timeout",), f"{stop['because']}; write stop_timeout = {wanted}{_unless(stop)}"
+
+
+def _reload(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:
+    end = ends_at_reload(program)
+    if end and spec.reload_check is None and (check := reload_check(program, spec.command)):
+        said = f"a reload with an error in the configuration ends {program.title} ({end})"
+        yield ("reload_check",), f"{said}; write reload_check = {json.dumps(check, ensure_ascii=False)}"
 
 
 def _sockets(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -> Notes:

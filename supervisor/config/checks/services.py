@@ -19,6 +19,7 @@ from supervisor.core.detection.target import longest_silence, min_detect_within
 from supervisor.core.model.spec import (
     HeartbeatSpec,
     HookSpec,
+    NotifyAccess,
     ReadySpec,
     RestartSpec,
     Scope,
@@ -42,6 +43,8 @@ def judge(spec: ServiceSpec, own: Mapping[str, Any], host: Host, report: Report)
                 report('makes no sense with type = "oneshot": it is done when it exits successfully', table)
     if spec.ready:
         _ready(spec.ready, own.get("ready", {}), report)
+    if spec.ready and spec.heartbeat and spec.heartbeat.by_process and spec.ready.notify_access is NotifyAccess.MAIN:
+        report('cannot be "main" where each process beats for itself (heartbeat.scope)', "ready", "notify_access")
     if spec.heartbeat:
         _heartbeat(spec.heartbeat, own.get("heartbeat", {}), report)
     _restart(spec.restart, spec.group_name, report)
@@ -75,12 +78,17 @@ def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
         for key in ("interval", "timeout"):
             if key in own:
                 report(f"only a probe has one, not {kinds[0]}; a start is limited by start_timeout", "ready", key)
+    for key in ("notify_access", "notify_reload"):
+        if key in own and kinds != ["notify"]:
+            report("means something only with notify = true", "ready", key)
 
 
 def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:
     if beat.source in ("http", "tcp", "exec", "file") and getattr(beat, beat.source) is None:
         report(f'source = "{beat.source}" needs the key {beat.source} beside it', "heartbeat", "source")
     _scope(beat, report)
+    if beat.keep_alive and not (beat.http or "").startswith("http:"):
+        report('only for source = "http" with an http:// URL; leave it out', "heartbeat", "keep_alive")
     for key in SOURCE_KEYS:
         if beat.source == "celery" and key in ("tcp", "exec"):
             continue
@@ -190,6 +198,7 @@ def _programs(spec: ServiceSpec, host: Host, report: Report) -> None:
     """
     commands: list[tuple[tuple[str, ...] | None, tuple[str | int, ...], str | None, bool]] = [
         (spec.command, ("command",), spec.directory, spec.user in (None, 0)),
+        (spec.reload_check, ("reload_check",), spec.directory, spec.user in (None, 0)),
         (spec.ready.exec if spec.ready else None, ("ready", "exec"), spec.directory, spec.user in (None, 0)),
         (
             spec.heartbeat.exec if spec.heartbeat else None,

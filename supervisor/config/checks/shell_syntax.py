@@ -22,6 +22,7 @@ def notes(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
     """(key, note) of each command of the service that looks as if it was written for a shell; one note a command."""
     commands: list[tuple[Key, Sequence[str] | None]] = [
         (("command",), spec.command),
+        (("reload_check",), spec.reload_check),
         (("ready", "exec"), spec.ready.exec if spec.ready else None),
         (("heartbeat", "exec"), spec.heartbeat.exec if spec.heartbeat else None),
         *((("hooks", index, "run"), hook.run) for index, hook in enumerate(spec.hooks)),

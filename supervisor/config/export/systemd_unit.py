@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from supervisor.config.schema.addresses import with_numbers
 from supervisor.core.model.spec import Plan, ServiceSpec
+from supervisor.core.services.host_requirements import ALL_MAY_ENTER, runtime_directory_mode
 
 DELEGATE_SUBGROUP_SINCE = 254
 KILLED_WITHIN = 12.0
@@ -96,7 +97,8 @@ def _service(plan: Plan, command: Sequence[str], user: bool, version: int, place
         stays = any(s.detach for s in plan.services)
         yield "# Sockets and pipes of the daemon; kept for the next one."
         yield f"RuntimeDirectory={own}"
-        yield f"RuntimeDirectoryMode={'0711' if _has_other_users(plan) and not user else '0700'}"
+        entered = not user and runtime_directory_mode(plan, 0) == ALL_MAY_ENTER
+        yield f"RuntimeDirectoryMode={'0711' if entered else '0700'}"
         yield f"RuntimeDirectoryPreserve={'yes' if stays else 'restart'}"
     if places[1] and not user:
         yield "# The ledger, and the logs of the services."
@@ -178,10 +180,6 @@ def _sockets(spec: ServiceSpec) -> int:
 
 def _instances(plan: Plan) -> int:
     return sum(s.replicas for s in plan.services)
-
-
-def _has_other_users(plan: Plan) -> bool:
-    return any(s.user not in (None, 0) for s in plan.services)
 
 
 def _wants_realtime(spec: ServiceSpec) -> bool:

@@ -15,6 +15,7 @@ from supervisor.core.model.spec import (
     BackoffKind,
     Enforce,
     Evidence,
+    NotifyAccess,
     OnOpen,
     Policy,
     Reaction,
@@ -58,6 +59,14 @@ READY = table(
         "exec": key(kinds.WORDS, "Ready when this command exits with 0."),
         "log": key(kinds.PATTERN, "Ready when a line of output matches this regular expression."),
         "notify": key(kinds.ONLY_TRUE, "Ready when the service sends READY=1 (sd_notify)."),
+        "notify_access": key(
+            kinds.one_of(NotifyAccess),
+            "Whose messages count, of every kind: tree: those of all its processes; main: of the main process alone.",
+        ),
+        "notify_reload": key(
+            kinds.SWITCH,
+            "It answers reload_signal with RELOADING=1, then READY=1 when that is done; `supervisor signal` waits.",
+        ),
         "delay": key(kinds.DURATION, "Ready when it has run for this long."),
         "interval": key(kinds.POSITIVE_DURATION, "The time from one probe to the next: http, tcp and exec."),
         "timeout": key(kinds.POSITIVE_DURATION, "How long one probe may take: http, tcp and exec."),
@@ -111,6 +120,11 @@ HEARTBEAT = table(
             "process: each process that has sent a heartbeat must go on sending (pre-fork servers).",
         ),
         "target": key(TARGET),
+        "keep_alive": key(
+            kinds.SWITCH,
+            'source = "http": ask over one connection, as long as the server keeps it open; half the cost.  Not for a '
+            "server with one thread or worker for each connection, which would wait for this one.",
+        ),
     },
 )
 
@@ -399,6 +413,10 @@ SERVICE = table(
             '[{ signal = "TERM", wait = "10m" }, { signal = "QUIT", wait = "30s" }].',
         ),
         "reload_signal": key(kinds.SIGNAL, "The signal that asks it to read its configuration again."),
+        "reload_check": key(
+            kinds.WORDS,
+            "A command that has to exit with 0 before `supervisor signal` sends reload_signal; else nothing is sent.",
+        ),
         "dump_signal": key(kinds.SIGNAL, "The signal at which it writes its stacks; sent before a suspect is stopped."),
         "evidence": key(
             kinds.one_of(Evidence), "core: a suspect is stopped with SIGABRT, and has stop_timeout to dump its core."
@@ -416,6 +434,10 @@ SERVICE = table(
             kinds.many(kinds.SOCKET),
             "Sockets that the daemon opens and hands over as LISTEN_FDS: tcp://ADDRESS:PORT, unix:PATH; "
             "?start=demand&idle=10m: started by a connection; ?share=reuseport: one for each instance.",
+        ),
+        "fd_store": key(
+            kinds.whole(0, 10_000),
+            "How many descriptors it may store for its next process (FDSTORE=1), which gets them as LISTEN_FDS.",
         ),
         "no_new_privileges": key(kinds.SWITCH, "It can gain no privileges, for instance by a setuid program."),
         "capabilities": key(
@@ -523,6 +545,11 @@ CLUSTER = table(
         "detect_within": key(
             kinds.POSITIVE_DURATION,
             "How soon a host whose heartbeats fail to come is under suspicion; 0.3 of session_timeout unless given.",
+        ),
+        "failsafe": key(
+            kinds.SWITCH,
+            "Whether this host keeps its slots while ZooKeeper is away, as long as every other host answers it "
+            "directly; needs `address`.",
         ),
         "labels": key(kinds.LABELS, "What this host is, for `placement`."),
         "credentials_file": key(

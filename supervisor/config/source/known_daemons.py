@@ -42,7 +42,7 @@ def _roots(env: Mapping[str, str]) -> list[str]:
     """The directories in which daemons of this user, with and without a login session, and of root have theirs."""
     user = os.geteuid()
     own = [f"/run/user/{user}/supervisor", f"/tmp/supervisor-{user}"] if user else []
-    return list(dict.fromkeys([str(runtime_root(env)), *own, SYSTEM_WIDE]))
+    return list(dict.fromkeys([runtime_root(env), *own, SYSTEM_WIDE]))
 
 
 def _entries(root: str) -> Iterator[str]:

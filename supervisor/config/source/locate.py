@@ -7,63 +7,59 @@ being edited.
 from __future__ import annotations
 
 import os
-import re
 import stat
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from supervisor.config.source.expand import expand
 from supervisor.config.source.project import find_name, folder_name, is_name, known_as
 from supervisor.config.source.read import read_text
 from supervisor.errors import ConfigError
 from supervisor.last_directories import Locations, look_up, runtime_root
 from supervisor.trusted_users import trusted_users
 
+TYPE_CHECKING = False  # typing, pathlib and tomllib cost
+if TYPE_CHECKING:
+    from typing import Any
+
 NAME = "services.toml"
-SYSTEM_WIDE = Path("/etc/supervisor/services.toml")
+_BLANK = " \t"
+_DIGITS = 18
+SYSTEM_WIDE = "/etc/supervisor/services.toml"
 
-_HEADER = re.compile(r"^[ \t]*\[", re.MULTILINE)
-_OURS = re.compile(r"^[ \t]*\[[ \t]*supervisor[ \t]*\]", re.MULTILINE)
 
-
-def default_path(env: Mapping[str, str] = os.environ) -> Path:
+def default_path(env: Mapping[str, str] = os.environ) -> str:
     """services.toml in the current directory, else in the nearest one above that has one (`_above`), else the
     system-wide one.  It need not exist."""
-    here = Path(NAME)
-    if here.exists():
-        return here
-    return _above(env) or (SYSTEM_WIDE if SYSTEM_WIDE.exists() else here)
+    if os.path.exists(NAME):
+        return NAME
+    return _above(env) or (SYSTEM_WIDE if os.path.exists(SYSTEM_WIDE) else NAME)
 
 
-def _above(env: Mapping[str, str]) -> Path | None:
-    """services.toml in the nearest directory above the current one that has one to be trusted; None where there is
+def _above(env: Mapping[str, str]) -> str:
+    """services.toml in the nearest directory above the current one that has one to be trusted; empty where there is
     none.
 
     The search ends at the border of the file system, as that of git does.  There is none where a daemon of the current
     directory runs on although its file is gone: commands have to reach that one."""
     try:
-        here = Path(_working_directory())
-        if look_up(str(here / NAME), env) is not None:
-            return None
-        device = here.stat().st_dev
-        for folder in here.parents:
-            if folder.stat().st_dev != device:
-                break
-            if _is_trusted(folder):
-                return folder / NAME
+        folder = _working_directory()
+        if look_up(os.path.join(folder, NAME), env) is not None:
+            return ""
+        device = os.stat(folder).st_dev
+        while (parent := os.path.dirname(folder)) != folder and os.stat(parent).st_dev == device:
+            if _is_trusted(parent):
+                return os.path.join(parent, NAME)
+            folder = parent
     except (OSError, ConfigError):
         pass
-    return None
+    return ""
 
 
-def _is_trusted(folder: Path) -> bool:
+def _is_trusted(folder: str) -> bool:
     """Whether services.toml is in this directory, and only this user, root and trusted users could have put it there:
     a user may be in a directory below one of another user, or below /tmp, without meaning a file there."""
-    file = folder / NAME
+    file = os.path.join(folder, NAME)
     try:
-        found = [folder.stat(), file.lstat(), file.stat()]
+        found = [os.stat(folder), os.lstat(file), os.stat(file)]
     except OSError:
         return False
     users = {os.geteuid(), *trusted_users()}
@@ -82,10 +78,10 @@ def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ)
     try:
         table = _supervisor_table(read_text(file))
     except ConfigError:
-        if (known := look_up(str(file), env)) is None:
+        if (known := look_up(file, env)) is None:
             raise
         return known
-    if not table and (known := look_up(str(file), env)) is not None:
+    if not table and (known := look_up(file, env)) is not None:
         return known
     return locate(file, table, env)
 
@@ -93,7 +89,7 @@ def locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ)
 def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.environ) -> Locations:
     """The locations of the daemon that ran this file last, whatever has become of the file since."""
     file = absolute(path)
-    if (known := look_up(str(file), env)) is not None:
+    if (known := look_up(file, env)) is not None:
         return known
     try:
         return locations(file, env)
@@ -101,13 +97,12 @@ def last_locations(path: str | os.PathLike[str], env: Mapping[str, str] = os.env
         return locate(file, {}, env)
 
 
-def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
+def locate(file: str, supervisor: Mapping[str, Any], env: Mapping[str, str]) -> Locations:
     """The locations by the `[supervisor]` table of `file`, with defaults for missing keys."""
     root = os.geteuid() == 0
-    state = env.get("XDG_STATE_HOME")
-    kept = Path(state) if state else Path.home() / ".local/state"
+    state = env.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     all_runtime = runtime_root(env)
-    all_state = Path("/var/lib/supervisor") if root else kept / "supervisor"
+    all_state = "/var/lib/supervisor" if root else os.path.join(state, "supervisor")
     runtime_dir = _directory(file, supervisor.get("runtime_dir"), env)
     state_dir = _directory(file, supervisor.get("state_dir"), env)
     given = supervisor.get("name")
@@ -116,14 +111,14 @@ def locate(file: Path, supervisor: Mapping[str, Any], env: Mapping[str, str]) ->
     else:
         parents = [parent for given, parent in ((runtime_dir, all_runtime), (state_dir, all_state)) if not given]
         name = find_name(file, parents) if parents else folder_name(file)
-    runtime_dir = runtime_dir or str(all_runtime / name)
-    state_dir = state_dir or str(all_state / name)
+    runtime_dir = runtime_dir or f"{all_runtime}/{name}"
+    state_dir = state_dir or f"{all_state}/{name}"
     return Locations(name, runtime_dir, state_dir, known_as(file, (runtime_dir, state_dir)))
 
 
-def absolute(path: str | os.PathLike[str]) -> Path:
+def absolute(path: str | os.PathLike[str]) -> str:
     """The absolute path, links unresolved: a folder `current` that moves between releases keeps its name."""
-    return Path(os.path.normpath(path if os.path.isabs(path) else os.path.join(_working_directory(), path)))  # noqa: PTH117, PTH118
+    return os.path.normpath(path if os.path.isabs(path) else os.path.join(_working_directory(), path))
 
 
 def _working_directory() -> str:
@@ -131,25 +126,30 @@ def _working_directory() -> str:
     where it is gone."""
     named = os.environ.get("PWD", "")
     try:
-        if named.startswith("/") and named == os.path.normpath(named) and os.path.samefile(named, "."):  # noqa: PTH121
+        if named.startswith("/") and named == os.path.normpath(named) and os.path.samefile(named, "."):
             return named
     except OSError:  # PWD is out of date
         pass
     try:
-        return os.getcwd()  # noqa: PTH109
+        return os.getcwd()
     except OSError:
         raise ConfigError(
             "the current directory no longer exists", "Name the file by its full path: -f PATH."
         ) from None
 
 
-def _directory(file: Path, given: object, env: Mapping[str, str]) -> str:
+def _directory(file: str, given: object, env: Mapping[str, str]) -> str:
     if not isinstance(given, str) or not given:
         return ""
-    try:
-        return str(file.parent / expand(given, env))
-    except ValueError:
-        return ""
+    if "$" in given:
+        from supervisor.config.source.expand import expand
+
+        try:
+            given = expand(given, env)
+        except ValueError:
+            return ""
+    parts = os.path.join(os.path.dirname(file), given).split("/")
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
 def _supervisor_table(text: str) -> Mapping[str, Any]:
@@ -158,16 +158,77 @@ def _supervisor_table(text: str) -> Mapping[str, Any]:
     Only the head of the text and the section [supervisor] are parsed, unless a multi-line string could contain
     something that looks like it.
     """
-    first, ours = _HEADER.search(text), _OURS.search(text)
-    section = text[: first.start()] if first else text
-    if ours:
-        following = _HEADER.search(text, ours.end())
-        section += text[ours.start() : following.start() if following else len(text)]
-    candidates = [text, section] if '"""' in text or "'''" in text else [section]
-    for candidate in candidates:
+    section = _own_lines(text)
+    in_strings = '"""' in text or "'''" in text
+    if not in_strings and (plain := _plain_values(section)) is not None:
+        return plain
+    import tomllib
+
+    own = "\n".join(section)
+    for candidate in (text, own) if in_strings else (own,):
         try:
             table = tomllib.loads(candidate).get("supervisor")
         except (ValueError, RecursionError):
             continue
         return table if isinstance(table, dict) else {}
     return {}
+
+
+def _own_lines(text: str) -> list[str]:
+    """The lines before the first table, and those of [supervisor] with its header."""
+    found: list[str] = []
+    head, inside = True, False
+    for line in text.split("\n"):
+        if line.lstrip(" \t").startswith("["):
+            if inside:
+                break
+            head, inside = False, _is_own_header(line)
+        if head or inside:
+            found.append(line)
+    return found
+
+
+def _is_own_header(line: str) -> bool:
+    name, closed, _ = line.lstrip(" \t")[1:].partition("]")
+    return bool(closed) and name.strip(" \t") == "supervisor"
+
+
+def _plain_values(section: list[str]) -> dict[str, Any] | None:
+    """The table of a section in which each line is blank, a comment, or a key with a short value; else None.
+
+    Most files are like this, and to import a parser of TOML takes half as long as to start an interpreter."""
+    found: dict[str, Any] = {}
+    inside = False
+    for line in section:
+        text = line.removesuffix("\r").strip(_BLANK)
+        if not text.replace("\t", " ").isprintable():
+            return None
+        if text.startswith("["):
+            inside = True
+            if text.partition("]")[2].strip(_BLANK)[:1] not in ("", "#"):
+                return None
+        elif text and text[0] != "#":
+            key, _, written = text.partition("=")
+            key, value = key.strip(_BLANK), _plain_value(written.strip(_BLANK))
+            if not inside or value is None or key in found or not _is_bare(key):
+                return None
+            found[key] = value
+    return found
+
+
+def _plain_value(text: str) -> str | int | None:
+    """A string without escapes, a truth value or a whole number, perhaps before a comment; None: something else."""
+    quote = text[:1]
+    if quote in ("'", '"'):
+        value, closed, rest = text[1:].partition(quote)
+        ends = closed and rest.strip(_BLANK)[:1] in ("", "#")
+        return value if ends and not (quote == '"' and "\\" in value) else None
+    word = text.partition("#")[0].rstrip(_BLANK)
+    if word in ("true", "false"):
+        return word == "true"
+    return int(word) if word.isascii() and word.isdigit() and len(word) <= _DIGITS and str(int(word)) == word else None
+
+
+def _is_bare(key: str) -> bool:
+    """Whether it is a key without dots and quotes."""
+    return key.isascii() and key.replace("-", "").replace("_", "a").isalnum()

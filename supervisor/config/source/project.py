@@ -13,8 +13,6 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 SOURCE = "source"
@@ -29,11 +27,13 @@ AT_FDCWD, STATX_BTIME = -100, 0x800
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-class Record(NamedTuple):
+class Record:
     """What a daemon wrote of its file.  `folder`: the identity of its folder; empty in what an earlier version left."""
 
-    path: str
-    folder: str
+    __slots__ = ("folder", "path")
+
+    def __init__(self, path: str, folder: str) -> None:
+        self.path, self.folder = path, folder
 
 
 def is_name(given: object) -> bool:
@@ -41,112 +41,112 @@ def is_name(given: object) -> bool:
     return isinstance(given, str) and bool(given) and not _NOT_IN_NAMES.search(given)
 
 
-def folder_name(file: Path) -> str:
+def folder_name(file: str) -> str:
     """The name of the file's folder, reduced to characters that a name may have."""
-    return _NOT_IN_NAMES.sub("-", file.parent.name).strip("-.")[:64] or "default"
+    return _NOT_IN_NAMES.sub("-", os.path.basename(os.path.dirname(file))).strip("-.")[:64] or "default"
 
 
-def default_name(file: Path) -> str:
+def default_name(file: str) -> str:
     """The name of a project to which none is given: that of its folder, and a hash of the folder's path."""
-    return f"{folder_name(file)[:LONGEST_FOLDER]}-{crc32(os.fsencode(file.parent)) & 0xFFFFFF:06x}"
+    return f"{folder_name(file)[:LONGEST_FOLDER]}-{crc32(os.fsencode(os.path.dirname(file))) & 0xFFFFFF:06x}"
 
 
-def find_name(file: Path, parents: Sequence[Path]) -> str:
+def find_name(file: str, parents: Sequence[str]) -> str:
     """The name of the project of `file`; `parents` have the directories of all projects, each by its name."""
     name = default_name(file)
     here = _places(parents, name)
     records = [record for record in map(recorded, here) if record is not None]
     if any(_is_here(record, file) for record in records):
         return name
-    for other in sorted({place.name for parent in parents for place in _entries(parent)} - {name}):
+    for other in sorted({entry.name for parent in parents for entry in _entries(parent)} - {name}):
         if any(record is not None and _is_here(record, file) for record in map(recorded, _places(parents, other))):
             return other
-    if records or any(place.exists() for place in here):
+    if records or any(map(os.path.exists, here)):
         return name
     return _former_name(file, parents) or name
 
 
-def known_as(file: Path, places: Sequence[str]) -> str:
+def known_as(file: str, places: Sequence[str]) -> str:
     """The path by which the daemon with one of these directories knows the file; `file` where it does not know it.
 
     A path that leads to another file today is not that of `file`: the daemon would read the other one."""
     for place in places:
-        record = recorded(Path(place))
+        record = recorded(place)
         if record is not None and _is_here(record, file) and not _is_other(record.path, file):
             return record.path
-    return str(file)
+    return file
 
 
-def recorded(place: Path) -> Record | None:
+def recorded(place: str) -> Record | None:
     """What the daemon with this directory wrote of its file; None where it wrote nothing that can be read."""
-    with suppress(OSError, ValueError), (place / SOURCE).open("rb") as file:
+    with suppress(OSError, ValueError), open(f"{place}/{SOURCE}", "rb") as file:
         folder, path = file.read(MOST).removesuffix(b"\n").split(b"\n", 1)
         return Record(os.fsdecode(path), os.fsdecode(folder))
     return None
 
 
-def folder_identity(folder: Path) -> str:
+def folder_identity(folder: str) -> str:
     """Names a folder wherever it is moved: device, number and time of birth, because a number is used again after a
     removal.  Empty where there is no such folder."""
     try:
-        status = folder.stat()
+        status = os.stat(folder)
     except OSError:
         return ""
     return f"{status.st_dev}:{status.st_ino}:{_born(folder)}"
 
 
-def _is_here(record: Record, file: Path) -> bool:
+def _is_here(record: Record, file: str) -> bool:
     """Whether the folder of the record is that of `file`, and the file's name is the same."""
-    folder = file.parent
-    if os.path.basename(record.path) != file.name:  # noqa: PTH119 - pathlib costs
+    folder, name = os.path.split(file)
+    if os.path.basename(record.path) != name:
         return False
     with suppress(OSError):
-        status = folder.stat()
+        status = os.stat(folder)
         return record.folder.startswith(f"{status.st_dev}:{status.st_ino}:") and (
-            record.path == str(file) or record.folder == folder_identity(folder)
+            record.path == file or record.folder == folder_identity(folder)
         )
     return False
 
 
-def _former_name(file: Path, parents: Sequence[Path]) -> str:
+def _former_name(file: str, parents: Sequence[str]) -> str:
     """The name without a hash, where what a daemon of an earlier version left under it is of this file, or of none that
     is known; else empty."""
-    for name in dict.fromkeys((folder_name(file), folder_name(Path(os.path.realpath(file))))):
-        left = [place for place in _places(parents, name) if place.is_dir()]
+    for name in dict.fromkeys((folder_name(file), folder_name(os.path.realpath(file)))):
+        left = [place for place in _places(parents, name) if os.path.isdir(place)]
         paths = [path for path in map(_path_in_plan, left) if path]
         if left and all(recorded(place) is None for place in left) and all(_same(path, file) for path in paths):
             return name
     return ""
 
 
-def _path_in_plan(place: Path) -> str:
+def _path_in_plan(place: str) -> str:
     import json
 
-    with suppress(OSError, ValueError, KeyError, TypeError), (place / _PLAN).open("rb") as file:
+    with suppress(OSError, ValueError, KeyError, TypeError), open(f"{place}/{_PLAN}", "rb") as file:
         return str(json.load(file)["path"])
     return ""
 
 
-def _same(path: str, file: Path) -> bool:
+def _same(path: str, file: str) -> bool:
     with suppress(OSError):
-        return path == str(file) or os.path.samefile(path, file)  # noqa: PTH121 - a path may be gone
+        return path == file or os.path.samefile(path, file)  # a path may be gone
     return False
 
 
-def _is_other(path: str, file: Path) -> bool:
-    return os.path.exists(path) and not _same(path, file)  # noqa: PTH110 - pathlib costs
+def _is_other(path: str, file: str) -> bool:
+    return os.path.exists(path) and not _same(path, file)
 
 
-def _places(parents: Sequence[Path], name: str) -> list[Path]:
-    return [parent / name for parent in parents]
+def _places(parents: Sequence[str], name: str) -> list[str]:
+    return [f"{parent}/{name}" for parent in parents]
 
 
-def _entries(parent: Path) -> Iterator[os.DirEntry[str]]:
+def _entries(parent: str) -> Iterator[os.DirEntry[str]]:
     with suppress(OSError), os.scandir(parent) as entries:
         yield from entries
 
 
-def _born(folder: Path) -> int:
+def _born(folder: str) -> int:
     """The time of birth in nanoseconds, by statx(2), which Python does not have; 0 where the file system has none."""
     import ctypes
 

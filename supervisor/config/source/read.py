@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-import tomllib
-from pathlib import Path
-from typing import Any
 
-from supervisor.config.source.trust import require_trusted
 from supervisor.errors import ConfigError
+
+TYPE_CHECKING = False  # typing and tomllib cost, and every command reads its file
+if TYPE_CHECKING:
+    from typing import Any
 
 LARGEST = 4 * 1024 * 1024
 """Bytes. Ten thousand services fit; a larger file is not a configuration."""
 
-_POSITION = re.compile(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_POSITION = r"(?s)(.*) \(at (?:line (\d+), column \d+|end of document)\)"
 
 
-def read_text(path: Path) -> str:
+def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a TOML file.
 
     Raises ConfigError if it is missing, unreadable, not a regular file, too large, not UTF-8, or, for root, if anyone
     else could change it.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
             raise ConfigError(f"{path} is a directory", f"Name the file in it: -f {path}/services.toml")
         if not stat.S_ISREG(status.st_mode):
@@ -35,10 +34,13 @@ def read_text(path: Path) -> str:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise ConfigError(f"{path} is not a regular file")
             content = file.read(LARGEST + 1) or b""
-        try:
-            require_trusted(path)
-        except ValueError as error:
-            raise ConfigError(f"refused as root: {error}") from None
+        if os.geteuid() == 0:
+            from supervisor.config.source.trust import require_trusted
+
+            try:
+                require_trusted(path)
+            except ValueError as error:
+                raise ConfigError(f"refused as root: {error}") from None
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist", "`supervisor init` writes an example.") from None
     except (OSError, ValueError) as error:
@@ -58,12 +60,16 @@ def parse(text: str, shown: str) -> dict[str, Any]:
     """The tables of TOML text; `shown` is the file's name for the user. Raises ConfigError with the line of a syntax
     error.
     """
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{shown}: nested too deeply to be read") from None
     except ValueError as error:
-        match = _POSITION.fullmatch(str(error))
+        import re
+
+        match = re.fullmatch(_POSITION, str(error))
         if not match:
             raise ConfigError(f"{shown}: not valid TOML: {error}") from None
         line = int(match[2]) if match[2] else len(text.splitlines())

@@ -7,30 +7,37 @@ sticky bit, such as /tmp, entries can only be replaced by their owner.
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
-import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
 from supervisor.trusted_users import VARIABLE, trusted_users
 
-_INTERPRETER = re.compile(r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*")
+TYPE_CHECKING = False  # typing and pathlib cost, and every command reads its file
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_INTERPRETER = r"((?:ba|da|z|k)?sh)|python[\d.]*|perl|ruby|node|php[\d.]*|lua[\d.]*"
 
 
-def require_trusted(path: Path, could: str = "run commands as root") -> None:
+def require_trusted(path: str | os.PathLike[str], could: str = "run commands as root") -> None:
     """Raise ValueError, with the remedy, if another user could change this file. Checks nothing unless run as root.
 
     `could`: what such a user could do."""
     if os.geteuid() == 0:
-        for place in (path.absolute(), Path(os.path.realpath(path))):  # resolve() would raise for a loop
-            for component in (place, *place.parents):
+        for place in (os.path.join(os.getcwd(), path), os.path.realpath(path)):
+            for component in _with_parents(place):
                 if problem := _problem(component, could):
                     raise ValueError(problem)
+
+
+def _with_parents(path: str) -> Iterator[str]:
+    yield path
+    while (parent := os.path.dirname(path)) != path:
+        yield parent
+        path = parent
 
 
 def require_own_directory(directory: Path) -> None:
@@ -57,7 +64,9 @@ def require_own_directory(directory: Path) -> None:
 
 def script(command: Sequence[str]) -> str | None:
     """The file that an interpreter would run: `sh -e hook.sh`; None if there is none."""
-    known = _INTERPRETER.fullmatch(os.path.basename(command[0])) if command else None  # noqa: PTH119
+    import re
+
+    known = re.fullmatch(_INTERPRETER, os.path.basename(command[0])) if command else None
     if known is None:
         return None
     code = ("-c",) if known[1] else ("-c", "-m", "-e", "-r")
@@ -73,10 +82,10 @@ _trusted = cache(trusted_users)
 
 
 @cache
-def _problem(path: Path, could: str) -> str:
+def _problem(path: str, could: str) -> str:
     """What is wrong with one file or directory, or "". Each is examined once."""
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError:
         return ""  # opening it reports the error
     if status.st_uid not in _trusted():
@@ -98,6 +107,8 @@ def _problem(path: Path, could: str) -> str:
 @cache
 def _administrators() -> frozenset[int]:
     """Groups that may install programs: root, and Debian's staff, to which /usr/local belongs."""
+    import grp
+
     found = {0}
     with suppress(KeyError):
         found.add(grp.getgrnam("staff").gr_gid)
@@ -105,6 +116,8 @@ def _administrators() -> frozenset[int]:
 
 
 def _name(uid: int) -> str:
+    import pwd
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -112,6 +125,8 @@ def _name(uid: int) -> str:
 
 
 def _group(gid: int) -> str:
+    import grp
+
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:

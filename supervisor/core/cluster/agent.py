@@ -54,12 +54,10 @@ PROVES = (Result.DONE, Result.EXISTS, Result.NO_NODE, Result.BAD_VERSION)
 class Agent(Holding):
     """What happens goes in, the next request comes out.  Moments are seconds of CLOCK_BOOTTIME."""
 
-    def __init__(self, settings: Settings, mark: str) -> None:
-        """`mark`: unique to this agent and those that go on with its session."""
-        super().__init__(settings, mark)
+    def __init__(self, settings: Settings, mark: str, began: float = 0.0) -> None:
+        """`mark`: unique to this agent and those that go on with its session; `began`: when this agent did."""
+        super().__init__(settings, mark, began)
         self.orders = Orders()
-        self.knows = False
-        """Everything has been read once: before that, that no slot is known to be held says nothing."""
         self._host = documents.dump(documents.Host(settings.node, settings.address, settings.version))
         self._made: set[str] = set()
         self._told: dict[str, str] = {}
@@ -264,6 +262,7 @@ class Agent(Holding):
         self._starts.clear()
         self._written.clear()
         self._proven.clear()
+        self.failsafe.begin_again()
         self._made.clear()
         self._told.clear()
 
@@ -280,7 +279,13 @@ class Agent(Holding):
                 self._stale[Request(Verb.GET, path)] = None
 
     def _found(self, path: str) -> None:
-        """Read what is new below a path, and forget what is gone."""
+        """Read what is new below a path, and forget what is gone.
+
+        A host that was evicted belongs to the cluster again when it is no longer drained."""
+        own = self.settings.node
+        if path in (HOSTS, DRAINS) and own not in self.facts.hosts() and own not in self.facts.drained():
+            self._told.pop(f"{HOSTS}/{own}", None)
+            self._made.discard(f"{HOSTS}/{own}")
         if path not in (MEMBERS, MOVES):
             return
         there = {f"{path}/{name}" for name in self.facts.names[path]}

@@ -47,7 +47,8 @@ class SlotRecord(NamedTuple):
 
     `epoch`: of the last owner that may have started something; `clean`: that owner has said that nothing is left;
     `digest`: the rules by which it was held; `done`: a oneshot with these rules has completed, so no host runs it;
-    `evicted`: the slot was taken from that owner while its session lived."""
+    `evicted`: the slot was taken from that owner while its session lived; `asks`: the hosts that this owner asks for a
+    promise while ZooKeeper is away (failsafe.py), empty where it asks none."""
 
     epoch: int = 0
     node: str = ""
@@ -55,6 +56,7 @@ class SlotRecord(NamedTuple):
     digest: str = ""
     done: bool = False
     evicted: bool = False
+    asks: tuple[str, ...] = ()
 
 
 class Owner(NamedTuple):
@@ -94,7 +96,7 @@ def slot_record(text: str) -> SlotRecord:
         return SlotRecord(clean=False)
     return SlotRecord(
         epoch, str(raw.get("node", "")), raw.get("clean") is True, str(raw.get("digest", "")), raw.get("done") is True,
-        raw.get("evicted") is True,
+        raw.get("evicted") is True, _names(raw.get("asks")),
     )  # fmt: skip
 
 
@@ -117,6 +119,10 @@ def _object(text: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return raw if isinstance(raw, dict) else {}
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list) else ()
 
 
 def _words(value: object) -> bool:

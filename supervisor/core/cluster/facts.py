@@ -85,6 +85,14 @@ class Facts:
         node = self.nodes.get(slot_path(*slot))
         return (documents.slot_record(node.data), node.version) if node is not None else (None, -1)
 
+    def asked(self, slot: Slot) -> frozenset[str]:
+        """The hosts that alone may take a slot, because its last owner asks them before it keeps the slot without
+        ZooKeeper; empty: any host may.  Where all of them were evicted, a user has said that they run nothing."""
+        record, _ = self.record(slot)
+        if record is None or record.clean or not set(record.asks) & set(self.hosts()):
+            return frozenset()
+        return frozenset(record.asks)
+
     def differs(self, slot: Slot, digest: str) -> str:
         """Why hosts with these rules take no free slot: its last owner had other ones, and a host with those is there,
         so that these are the ones that differ.  Empty: they may."""

@@ -17,6 +17,8 @@ from supervisor.core.cluster.requests import MOVES, Node, Request, Result, Verb,
 
 TAKES, REFILL = 10.0, 2.0
 """The slots that may be taken at once beside their number, and how many a second come to be allowed again."""
+FAILSAFE = "failsafe"
+"""The problem by which it is shown whether slots are kept without ZooKeeper."""
 LOST_DATA = 60.0
 """Seconds until a slot whose epoch would be smaller than the one before is tried again."""
 
@@ -24,9 +26,9 @@ LOST_DATA = 60.0
 class Holding(Knowledge):
     """Moments are seconds of CLOCK_BOOTTIME."""
 
-    def __init__(self, settings: Settings, mark: str) -> None:
+    def __init__(self, settings: Settings, mark: str, began: float = 0.0) -> None:
         """As of `Knowledge`."""
-        super().__init__(settings, mark)
+        super().__init__(settings, mark, began)
         self._starts: dict[Slot, tuple[int, float]] = {}
         self._written: dict[Slot, tuple[int, float]] = {}
         self._released: dict[Slot, float] = {}
@@ -57,8 +59,65 @@ class Holding(Knowledge):
                 self._released.setdefault(slot, now)
             else:
                 self._released.pop(slot, None)
-            found.append(lease(*slot, epoch, contact, one.stop_timeout, starts, released=leaving))
+            made = lease(*slot, epoch, contact, one.stop_timeout, starts, released=leaving)
+            kept = self.failsafe.kept(slot, epoch)
+            found.append(made._replace(stop_at=kept - one.stop_timeout, kill_at=kept) if kept > made.kill_at else made)
         return found
+
+    # -- without ZooKeeper -------------------------------------------------------------------------------------------
+
+    def hosts_to_ask(self, now: float) -> list[str]:
+        """The other hosts to ask for a promise now, because ZooKeeper has not answered for longer than a request may
+        take.  `promised` takes their answers."""
+        safe, own = self.failsafe, self.settings
+        away = self.contact is not None and now - self.contact.sent > own.contact_interval + own.request_timeout
+        leases = [one for one in self.leases(now) if now < one.kill_at] if safe.seconds and away else []
+        if not leases or self._last_told(now) is not None:
+            self.problems.pop(FAILSAFE, None)
+            return []
+        asks_now = safe.ask(now, own.contact_interval / 2)
+        self.promised(own.node, now, safe.seconds, now)
+        asks = [safe.asks(Slot(one.service, one.slot), one.epoch) for one in leases]
+        hosts = sorted(frozenset().union(*asks))
+        silent = safe.silent(hosts, now, own.contact_interval + own.request_timeout)
+        if silent or not all(asks):
+            who = f"no answer of {', '.join(silent)}" if silent else "it is not known who has to answer"
+            self.problems[FAILSAFE] = f"failsafe does not hold, and the leases of this host end: {who}"
+        else:
+            self.problems[FAILSAFE] = "ZooKeeper does not answer: this host keeps its slots as long as all hosts answer"
+        return [one for one in hosts if one != own.node] if asks_now else []
+
+    def promised(self, node: str, sent: float, seconds: float, now: float) -> None:
+        """Another host has promised to take nothing for so long, when it was asked at `sent`.
+
+        Only what has begun is kept: a host that is cut off starts nothing.  No more than a session counts, because a
+        host that is named in a record later may then take the slot.  A daemon that is silent gets no longer leases by
+        this either."""
+        self.failsafe.promised(node, sent, min(seconds, self._granted))
+        for one in self.leases(now) if self._last_told(now) is None else ():
+            slot = Slot(one.service, one.slot)
+            if self._has_begun(slot, one.epoch):
+                self.failsafe.keep(slot, one.epoch, one.kill_at, now)
+
+    def promise(self, node: str, now: float) -> float:
+        """Another host asks this one to take nothing.  For how many seconds it promises that; 0: it does not."""
+        unstarted = any(self._is_ours(slot) and not self._may_start(slot, now) for slot in self.slots())
+        evicted = self.knows and node not in self.facts.hosts()
+        if not self.failsafe.seconds or unstarted or evicted:
+            return 0.0
+        self.failsafe.promise(now)
+        return self.failsafe.seconds
+
+    def _has_begun(self, slot: Slot, epoch: int) -> bool:
+        return self.local is not None and self.local.present.get(slot, Present(0, gone=True)).epoch == epoch
+
+    def _may_start(self, slot: Slot, now: float) -> bool:
+        epoch, starts = self._starts.get(slot, (0, 0.0))
+        return epoch != 0 and epoch == self._held(slot) and now >= starts
+
+    def _to_ask(self) -> tuple[str, ...]:
+        """The hosts that may take what this one holds, for the records of its slots."""
+        return tuple(sorted({*self.facts.hosts(), self.settings.node})) if self.failsafe.seconds else ()
 
     def _prove(self) -> None:
         """A contact says that the session lives, not that a slot is still ours: a person may have taken it (`evict`).
@@ -117,16 +176,19 @@ class Holding(Knowledge):
         if record.epoch < owner.created:
             if leaving or self.facts.differs(slot, one.digest):
                 yield delete
-            else:
+            elif not self.is_bound(record, now):
                 self.problems.pop(owner_path(*slot), None)
-                taken = SlotRecord(owner.created, self.settings.node, False, one.digest)
+                taken = SlotRecord(owner.created, self.settings.node, False, one.digest, asks=self._to_ask())
                 yield Request(Verb.SET, slot_path(*slot), documents.dump(taken), version)
             return
+        named = not self.failsafe.seconds or self.failsafe.names(slot, owner.created, self._to_ask())
+        if not (named or leaving or record.evicted):
+            yield Request(Verb.SET, slot_path(*slot), documents.dump(record._replace(asks=self._to_ask())), version)
         done = one.completes and present.completed and present.epoch == record.epoch
         if not present.gone or not (leaving or done):
             return
         if silent is not None:
-            if now < silent.kill_at:  # it may have gone on after its last word
+            if now < max(silent.kill_at, self.failsafe.kept(slot, owner.created)):  # it may have gone on
                 return
         elif not (spent or done or self._stopped_for_good(slot)):
             return
@@ -145,6 +207,9 @@ class Holding(Knowledge):
         if not self._is_member():
             return False
         if not present.gone or self._stale or self._cannot_take(now) or self._backwards.get(slot, now) > now:
+            return False
+        alone = self.facts.asked(slot)
+        if self.is_bound(record, now) or (alone and self.settings.node not in alone):
             return False
         if self.gathers(now) or (record.done and record.digest == one.digest):
             return False
@@ -166,6 +231,8 @@ class Holding(Knowledge):
                 continue
             clean = request.verb is Verb.SET and request.path == slot_path(*slot)
             clean = clean and self._says_end(request.data)
+            if not clean and request.verb is Verb.SET and request.path == slot_path(*slot):
+                self.failsafe.writes(slot, documents.slot_record(request.data).asks)
             if clean or (request.verb is Verb.DELETE and request.path == owner_path(*slot)):
                 self._spent[slot] = owner.created
 
@@ -185,6 +252,9 @@ class Holding(Knowledge):
         for slot in self.slots():
             if slot_path(*slot) == request.path and not written.clean and not written.evicted:
                 (before, _), lost = self.facts.record(slot), self.facts.lost(slot)
+                self.failsafe.wrote(slot, written.epoch, written.asks)
+                if before is not None and before.epoch == written.epoch:  # it only names other hosts to ask
+                    continue
                 clean = before is not None and before.clean and not lost
                 wait = self._granted if lost or (before is not None and before.evicted) else 0.0
                 starts = start_at(now, self.settings.tick_time, clean=clean, evicted=wait)
@@ -207,10 +277,9 @@ class Holding(Knowledge):
         for slot in self.slots():
             epoch = self._held(slot)
             if epoch and slot not in self._written and self._starts.get(slot, (0, 0.0))[0] != epoch:
-                assert self.local is not None
-                begun = self.local.present.get(slot, Present(0, gone=True)).epoch == epoch
+                begun = self._has_begun(slot, epoch)
                 wait = 0.0 if begun else self.settings.tick_time + self._granted
-                self._starts[slot] = (epoch, now + wait)
+                self._starts[slot] = (epoch, now + wait if begun else max(now + wait, self.failsafe.bound_until))
 
     def _tokens_left(self, now: float) -> float:
         """A bucket of slots to take: a fault that makes us take and give back for ever stays slow.  All slots may be

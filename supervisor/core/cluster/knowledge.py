@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.core.cluster import documents
-from supervisor.core.cluster.documents import Member
+from supervisor.core.cluster.documents import Member, SlotRecord
 from supervisor.core.cluster.facts import Facts
+from supervisor.core.cluster.failsafe import Failsafe
 from supervisor.core.cluster.lease import Contact, fits
 from supervisor.core.cluster.local import Local, Placed, Settings
 from supervisor.core.cluster.orders import Known
@@ -42,15 +43,18 @@ class Derived:
 class Knowledge:
     """Moments are seconds of CLOCK_BOOTTIME."""
 
-    def __init__(self, settings: Settings, mark: str) -> None:
-        """`mark`: unique to this agent and those that go on with its session."""
+    def __init__(self, settings: Settings, mark: str, began: float = 0.0) -> None:
+        """`mark`: unique to this agent and those that go on with its session; `began`: when this agent did."""
         self.settings, self.mark = settings, mark
+        self.failsafe = Failsafe(settings.failsafe, began)
         self.session = 0
         self.contact: Contact | None = None
         self._ever = False
         self.local: Local | None = None
         self.facts = Facts()
         self.problems: dict[str, str] = {}
+        self.knows = False
+        """Everything has been read once: before that, that no slot is known to be held says nothing."""
         self.ending = False
         """This agent ends: it takes nothing any more."""
         self._connected, self._granted = False, 0.0
@@ -142,8 +146,31 @@ class Knowledge:
         for one in self.facts.members().values():
             same = one.services.get(slot.service) == rules.digest
             host = Candidate(one.node, one.labels, frozenset({slot.service} if same else ()), one.node in drained)
-            found[one.node] = why_not(rules.rules, host) or one.reason or self.facts.differs(slot, rules.digest)
+            found[one.node] = (
+                why_not(rules.rules, host) or one.reason or self.facts.differs(slot, rules.digest)
+                or self._why_alone(slot, one.node)
+            )  # fmt: skip
         return found
+
+    def _why_alone(self, slot: Slot, node: str) -> str:
+        alone, (record, _) = self.facts.asked(slot), self.facts.record(slot)
+        if record is None or not alone or node in alone:
+            return ""
+        return f"{record.node} held the slot before this host came, and may still run it without ZooKeeper"
+
+    def why_bound(self, slot: Slot, now: float) -> str:
+        """Why this host leaves a free slot alone for a while; empty: it does not."""
+        record, _ = self.facts.record(slot)
+        if record is None or not self.is_bound(record, now):
+            return ""
+        left = max(1.0, self.failsafe.bound_until - now)
+        return (
+            f"its last owner may run it without ZooKeeper: {self.settings.node} takes it in {left:.0f} s at the soonest"
+        )
+
+    def is_bound(self, record: SlotRecord, now: float) -> bool:
+        """This host has promised to leave a slot with this record alone: its last owner has not given it back."""
+        return self.failsafe.bound(now) and not (record.clean and record.epoch)
 
     def settled(self, now: float) -> bool:
         """Nothing that this host holds is to be given back: an agent that ends need not wait."""
@@ -247,7 +274,8 @@ class Knowledge:
             for one in members.values()
         ]  # fmt: skip
         moves = self.facts.moves(self.slots())
-        return place((one.rules for one in self.local.services), candidates, self.owners(), moves)
+        alone = {slot: hosts for slot in self.slots() if (hosts := self.facts.asked(slot))}
+        return place((one.rules for one in self.local.services), candidates, self.owners(), moves, alone)
 
     def _held(self, slot: Slot) -> int:
         """The epoch under which this host holds a slot; 0: it does not, or has not written it yet."""

@@ -11,7 +11,8 @@ from supervisor.core.cluster.placement import Rules, Slot
 
 
 class Settings(NamedTuple):
-    """`[cluster]`, in seconds.  `tick_time`: of the servers; `key`: of its heartbeats, empty: it sends none."""
+    """`[cluster]`, in seconds.  `tick_time`: of the servers; `key`: of its heartbeats, empty: it sends none;
+    `failsafe`: how long it promises to take nothing, 0: it neither asks nor promises (failsafe.py)."""
 
     node: str
     address: str = ""
@@ -21,6 +22,7 @@ class Settings(NamedTuple):
     request_timeout: float = 2.0
     tick_time: float = 2.0
     key: str = ""
+    failsafe: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,13 @@ def place(
     candidates: Iterable[Candidate],
     owners: Mapping[Slot, str],
     moves: Mapping[Slot, str] | None = None,
+    alone: Mapping[Slot, frozenset[str]] | None = None,
 ) -> dict[Slot, str]:
     """The host that should hold each slot; a slot for which no host is eligible is left out.
 
     `owners`: the host that holds a slot now, also one that is not among the candidates (its session still lives); such
-    a slot is not given to another host.  `moves`: slots ordered to a host.
+    a slot is not given to another host.  `moves`: slots ordered to a host; `alone`: the hosts that alone may take a
+    free slot, where not all may.
 
     Where what is held agrees with the placement of a cluster that begins, that one is followed to its end: so hosts
     that take one slot after the other get equal shares, whichever is the quickest.  Else what is held counts first."""
@@ -70,19 +72,24 @@ def place(
     kept = {slot: node for slot, rule in slots.items() if (node := _kept(rule, slot, hosts, owners, ordered))}
     if len(kept) == len(slots):
         return kept
-    fresh = _filled(slots, {}, hosts, ordered)
+    fresh = _filled(slots, {}, hosts, ordered, alone or {})
     if all(fresh.get(slot) == node for slot, node in kept.items()):
         return fresh
-    return _filled(slots, kept, hosts, ordered)
+    return _filled(slots, kept, hosts, ordered, alone or {})
 
 
 def _filled(
-    slots: Mapping[Slot, Rules], kept: Mapping[Slot, str], hosts: Mapping[str, Candidate], moves: Mapping[Slot, str]
+    slots: Mapping[Slot, Rules],
+    kept: Mapping[Slot, str],
+    hosts: Mapping[str, Candidate],
+    moves: Mapping[Slot, str],
+    alone: Mapping[Slot, frozenset[str]],
 ) -> dict[Slot, str]:
     """One free slot after the other is given to the host that is best then."""
     placed, held = dict(kept), Counter(kept.values())
     for slot, rule in slots.items():
-        best = "" if slot in kept else _best(rule, slot, hosts, placed, held, moves.get(slot, ""))
+        may = {node: hosts[node] for node in alone[slot] if node in hosts} if slot in alone else hosts
+        best = "" if slot in kept else _best(rule, may, hosts, placed, held, moves.get(slot, ""))
         if best:
             placed[slot] = best
             held[best] += 1
@@ -120,15 +127,15 @@ def _kept(
 
 def _best(
     rule: Rules,
-    slot: Slot,
+    may: Mapping[str, Candidate],
     hosts: Mapping[str, Candidate],
     placed: Mapping[Slot, str],
     held: Mapping[str, int],
     ordered: str,
 ) -> str:
-    """The eligible host that an order names, else that has least of this service in its zone, is preferred, has least
-    of the service itself, and holds fewest slots; names decide last."""
-    eligible = [one for one in hosts.values() if one.may_take and not why_not(rule, one)]
+    """Of the hosts that may take the slot (`may`) the eligible one that an order names, else that has least of this
+    service in its zone, is preferred, has least of the service itself, and holds fewest slots; names decide last."""
+    eligible = [one for one in may.values() if one.may_take and not why_not(rule, one)]
     if any(one.node == ordered for one in eligible):
         return ordered
     own = [hosts[node] for at, node in placed.items() if at.service == rule.service and node in hosts]

@@ -31,6 +31,7 @@ from supervisor.core.cluster.versions import (
     advance,
     begin,
     consistency,
+    hurry,
     previous_good,
     take_back,
 )
@@ -389,13 +390,17 @@ class Pushes:
         return Request(Verb.SET, CURRENT, begun, self._read.version)
 
     def _taken_back(self, course: _Course, record: Record) -> Request | None:
-        """The step that turns a push in progress back.  None without an outcome: the version has come into force before
-        that, so that the one before it is to be pushed."""
+        """The step that turns a push in progress back, or that waits less for the way back.
+
+        None without an outcome: the version has come into force before that, so that the one before it is to be
+        pushed."""
         push, number = course.push, course.push.takes_back
         found = record.version(number)
         state = found.state if found is not None else None
-        if state is State.ROLLING:
-            after = documents.dump_record(take_back(record, push.by, self.node, push.max_unavailable, push.timeout))
+        hurries = state is State.RETURNING and push.timeout < record.timeout
+        if state is State.ROLLING or hurries:
+            back = take_back(record, push.by, self.node, push.max_unavailable, push.timeout)
+            after = documents.dump_record(hurry(record, push.timeout) if hurries else back)
             if documents.record(after) is not None:
                 return Request(Verb.SET, CURRENT, after, self._read.version)
             course.outcome = {"id": push.id, "done": False, "error": NO_SENSE}
@@ -532,5 +537,10 @@ def holder(record: Record) -> str:
     who = f" by {one.by} on {one.host}" if one is not None else ""
     verb = "is being rolled out" if record.phase is Phase.ROLLING else "is being rolled back"
     at = ", ".join(sorted(record.turns)) or "no host"
-    hint = "; `supervisor cluster undo` takes it back" if record.phase is Phase.ROLLING else ""
-    return f"version {record.number}, pushed{who}, {verb}; told so far: {at}{hint}"
+    rolling = record.phase is Phase.ROLLING
+    hint = (
+        "`supervisor cluster undo` takes it back"
+        if rolling
+        else "`supervisor cluster undo --timeout 30s` waits no longer for it"
+    )
+    return f"version {record.number}, pushed{who}, {verb}; told so far: {at}; {hint}"

@@ -159,6 +159,11 @@ def take_back(record: Record, by: str, host: str, max_unavailable: str, timeout:
     return _failed(replace(record, max_unavailable=max_unavailable, timeout=timeout), "", reason)
 
 
+def hurry(record: Record, timeout: float) -> Record:
+    """A person waits no longer than so many seconds for a host that does not come back."""
+    return _step(record, timeout=timeout)
+
+
 def advance(record: Record, hosts: Hosts) -> Record | None:
     """The record with its next step; None: there is nothing to do yet."""
     if record.phase is Phase.ROLLING:

@@ -168,6 +168,9 @@ def _why_nowhere(agent: Agent, slot: Slot, now: float) -> str:
         return agent.silence()
     if agent.gathers(now):
         return "the cluster begins: for a few seconds other hosts are awaited, so that each takes its share"
+    bound = agent.why_bound(slot, now)
+    if bound:
+        return bound
     if slot in agent.owners() and agent.doubled():
         return agent.doubled()
     reasons = agent.why_nowhere(slot, now)

@@ -107,8 +107,9 @@ class IntervalHistogram:
         """Count an interval in seconds; impossible values are ignored."""
         if not _SHORTEST <= interval <= _LONGEST:
             return
-        self._pending.append(interval)
-        if len(self._pending) >= _PENDING:
+        pending = self._pending
+        pending.append(interval)
+        if len(pending) >= _PENDING:
             self._flush()
 
     def merge(self, other: IntervalHistogram) -> None:
@@ -237,7 +238,8 @@ class IntervalHistogram:
         classes, longest = self._classes, self._longest
         for interval in self._pending:
             self._total += interval
-            key = _class(interval)
+            mantissa, exponent = frexp(interval)  # as _class, without a call
+            key = exponent * _PARTS + int(mantissa * 2 * _PARTS) - _PARTS
             classes[key] = classes.get(key, 0) + 1
             if len(longest) < LONGEST:
                 insort(longest, interval)

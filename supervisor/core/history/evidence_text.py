@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.core.history.place import advice
 from supervisor.core.model.causes import Cause
-from supervisor.core.text.causes import phrase
+from supervisor.core.text.causes import phrase, told_error
 from supervisor.core.text.stacks import frames
 from supervisor.core.text.units import NOTHING, brief, level, shorten, size, span
 
@@ -26,8 +26,10 @@ _STATES = {"R": "running", "S": "asleep", "D": "in uninterruptible sleep", "T": 
 
 def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> list[str]:
     """What made it a failure or a suspicion, the most important first."""
-    bare = {key: value for key, value in detail.items() if key not in _DECISIONS}
+    bare = {key: value for key, value in detail.items() if key not in _DECISIONS and key != "told"}
     lines = [phrase(cause, bare)]
+    if told := told_error(detail.get("told")):
+        lines.append(f"it said: {shorten(told, 300)}")
     if cause == Cause.SILENT:
         lines += _rhythm(detail)
     if cause == Cause.START_TIMEOUT:

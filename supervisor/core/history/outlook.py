@@ -33,7 +33,7 @@ def _standing(view: Instance) -> str:
     if state == "running":
         ready = "running and ready" if view["ready"] else "running"
         lasts = f", for {span(view['uptime_s'])}" if view["uptime_s"] is not None else ""
-        return f"{ready}{run}{lasts}{held_under(view)}{_said(view)}{_unasked(view)}"
+        return f"{ready}{run}{lasts}{held_under(view)}{_reload(view)}{_said(view)}{_stored(view)}{_unasked(view)}"
     if runs_elsewhere(view):
         return f"not run here: it {where(view)}"
     if _awaits_connection(view):
@@ -53,6 +53,28 @@ def _said(view: Instance) -> str:
     """The last STATUS of the process, and how old it is."""
     status, age = view["status"], view.get("status_age_s")
     return "" if not status else f"; its STATUS: {status}" + ("" if age is None else f" ({span(age)} ago)")
+
+
+def _stored(view: Instance) -> str:
+    """What it has stored for its next process."""
+    names = view.get("stored")
+    if not names:
+        return ""
+    counts = {name: names.count(name) for name in names}
+    each = ", ".join(name if count == 1 else f"{name} ({count})" for name, count in counts.items())
+    return f"; for its next process it has stored {'a descriptor' if len(names) == 1 else 'descriptors'}: {each}"
+
+
+def _reload(view: Instance) -> str:
+    """That its process reloads its configuration, or that it did not end to."""
+    if not (found := view.get("reload")) or found["state"] == "done":
+        return ""
+    lasts = span(found["since_s"])
+    return {
+        "asked": f"; it has not answered its reload signal for {lasts}",
+        "begun": f"; it has been reloading its configuration for {lasts}",
+        "timed-out": f"; its reload, begun {lasts} ago, did not end in time",
+    }[found["state"]]
 
 
 def _unasked(view: Instance) -> str:

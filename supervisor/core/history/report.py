@@ -54,7 +54,9 @@ class Account:
 
     def add(self, other: Account) -> None:
         for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+            value = getattr(self, name)
+            value += getattr(other, name)  # extends a list in place: the sum of many accounts is long
+            setattr(self, name, value)
 
 
 def report(events: Iterable[Event], since: float | None, until: float, status: Sequence[Instance]) -> Report:
@@ -114,8 +116,8 @@ def _account(history: list[Event], since: float, until: float, row: Instance | N
     )
     for outage in _outages(incidents(history, oneshot)):
         _count_outage(out, outage, since)
-    for event in history:
-        if from_iso(event["at"]) >= since:
+    for event, at in zip(history, spent.times, strict=True):
+        if at >= since:
             _count_event(out, event)
     return out
 

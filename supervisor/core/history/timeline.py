@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 class Timeline:
     """Seconds within the period.  `wanted` includes `ready`; `unknown` is in neither.
 
-    `spans`: the same in the order of time, (seconds, wanted, ready) each."""
+    `spans`: the same in the order of time, (seconds, wanted, ready) each.  `times`: those of the events, in seconds
+    since the epoch."""
 
     wanted: float = 0.0
     ready: float = 0.0
     unknown: float = 0.0
     spans: list[tuple[float, bool | None, bool]] = field(default_factory=list, compare=False)
+    times: list[float] = field(default_factory=list, compare=False)
 
     def add(self, seconds: float, wanted: bool | None, ready: bool = False) -> None:
         """Add a span of time; `wanted` None: the state is unknown."""
@@ -47,12 +49,12 @@ def timeline(events: Sequence[Event], since: float, until: float, row: Instance 
     if not events:
         _unchanged(out, since, until, row, oneshot)
         return out
-    _before(out, max(0.0, from_iso(events[0]["at"]) - since), events[0], oneshot)
+    out.times = times = [from_iso(event["at"]) for event in events]
+    _before(out, max(0.0, times[0] - since), events[0], oneshot)
     done = False
     seconds = 0.0
-    for event, following in zip(events, [*events[1:], None], strict=True):
-        start = max(since, from_iso(event["at"]))
-        seconds += max(0.0, (from_iso(following["at"]) if following else until) - start)
+    for event, following, at, end in zip(events, [*events[1:], None], times, [*times[1:], until], strict=True):
+        seconds += max(0.0, end - max(since, at))
         done = event["cause"] == Cause.SUCCEEDED if event["from"] != event["to"] else done
         if following is not None and event["to"] == following["from"] == following["to"] == "suspect":
             continue  # only the end of a suspicion shows whether it was one

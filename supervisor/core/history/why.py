@@ -16,15 +16,15 @@ from supervisor.core.history.straightened import straightened
 from supervisor.core.model.causes import Cause
 from supervisor.core.text.causes import phrase
 from supervisor.core.text.processes import told
-from supervisor.core.text.timestamps import from_iso, local_time
-from supervisor.core.text.units import span
+from supervisor.core.text.timestamps import from_iso, local_time, to_iso
+from supervisor.core.text.units import signal_name, span
 
 if TYPE_CHECKING:
     from supervisor.core.model.document_types import JSON
     from supervisor.core.model.documents import Event
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.instance_documents import Instance, InstanceName
-    from supervisor.core.model.story_documents import Excuse, IncidentStory, Moment, Why
+    from supervisor.core.model.story_documents import Excuse, IncidentStory, Moment, Refused, Why
 
 
 Words = Callable[[str, float | None, float | None], list[str]]
@@ -64,6 +64,7 @@ def why(
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents_of(view, events)
+    shown = found[-last:] if last > 0 else []
     story: Why = {
         "instance": view["name"],
         "service": view["service"],
@@ -76,7 +77,7 @@ def why(
         "false_alarms": sum(incident.outcome is IncidentOutcome.FALSE_ALARM for incident in found),
         "excused": [_excuse(event) for event in mine if event["cause"] == Cause.HELD and event["to"] == "running"],
         "last_order": next(map(_order, (event for event in reversed(mine) if event["detail"].get("by"))), None),
-        "incidents": [_story(incident, mine, evidence, words) for incident in (found[-last:] if last > 0 else [])],
+        "incidents": [_story(incident, mine, evidence, words) for incident in shown],
         "next": prospect(row)
         if row
         else {
@@ -87,6 +88,10 @@ def why(
     of_processes = [_of_process(event, evidence) for event in mine if event["cause"] in OF_PROCESSES]
     if of_processes:
         story["processes"] = of_processes[-PROCESSES:]
+    if since := _fails_since(found, shown):
+        story["fails_since"] = since
+    if refused := _refused(mine):
+        story["refused"] = refused
     if rollout:
         story["rollout"] = rollout
     if row is not None and row.get("processes"):
@@ -102,6 +107,33 @@ def _of_process(event: Event, evidence: Callable[[int], Evidence | None]) -> Mom
     return {"at": event["at"], "says": f"{said}; it {where}" if where else said}
 
 
+def _fails_since(found: list[Incident], shown: list[Incident]) -> Moment | None:
+    """The first failure of those that follow each other up to now, where a user's signal came right before it, and it
+    is not `shown` by itself."""
+    first = None
+    for incident in reversed(found):
+        if incident.outcome not in (IncidentOutcome.OPEN, IncidentOutcome.FAILED_AGAIN, IncidentOutcome.GAVE_UP):
+            break
+        first = incident
+    if first is None or first in shown or "after_signal" not in (detail := _detail(first)):
+        return None
+    return {"at": to_iso(first.began), "says": phrase(first.cause, _undecided(detail))}
+
+
+def _refused(mine: list[Event]) -> Refused | None:
+    """The last order to reload, if its check refused it, and the process is still the one that it was for."""
+    for event in reversed(mine):
+        detail = event["detail"]
+        if event["cause"] == Cause.RELOAD_REFUSED:
+            says = (
+                f"{signal_name(detail['refused'])} was not sent, because reload_check has not passed: {detail['why']}"
+            )
+            return {"at": event["at"], "says": says, "output": [line[:_LINE] for line in detail["output"]]}
+        if event["cause"] in (Cause.SPAWNED, Cause.SIGNALLED_BY_USER):
+            return None
+    return None
+
+
 def _absence(view: InstanceName, removed: bool) -> str:
     if removed:
         return f"{view['name']} is no longer in the configuration; this is read from the ledger"
@@ -115,6 +147,11 @@ def tell(story: Why) -> list[str]:
         lines.append(f"Target: {story['target']}.")
     if story["last_order"]:
         lines.append(f"Last order, at {local_time(story['last_order']['at'])}: {story['last_order']['says']}.")
+    if since := story.get("fails_since"):
+        lines.append(f"It fails since {local_time(since['at'])}: {since['says']}.")
+    if refused := story.get("refused"):
+        lines.append(f"Reload refused at {local_time(refused['at'])}: {refused['says']}.  It runs on as it was:")
+        lines += [f"  {line}" for line in refused["output"]]
     if story.get("rollout"):
         lines.append(f"Last rollout of {story['service']}: {story['rollout']}.")
     lines += [f"{line[0].upper()}{line[1:]}." for line in story.get("silent", ())]
@@ -269,8 +306,12 @@ def _headline(incident: Incident, detail: JSON) -> str:
         IncidentOutcome.OPEN: "failure" if incident.failed_at else "suspicion",
     }
     what = kind.get(incident.outcome, "failure" if incident.failed_at else "suspicion")
-    bare = {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
-    return f"{what} of run {incident.incarnation}: {phrase(incident.cause, bare)}"
+    return f"{what} of run {incident.incarnation}: {phrase(incident.cause, _undecided(detail))}"
+
+
+def _undecided(detail: JSON) -> JSON:
+    """What was seen, without what was decided."""
+    return {key: value for key, value in detail.items() if key not in ("attempt", "breaker", "action", "phase")}
 
 
 def _decided(incident: Incident, detail: JSON) -> Iterator[str]:

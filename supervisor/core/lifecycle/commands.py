@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from supervisor.core.lifecycle import own_reload
 from supervisor.core.lifecycle.entering import end_process, kill, move, note, record, wait_to_start
 from supervisor.core.lifecycle.instance import Instance, detector_of, histogram_of, members_of
 from supervisor.core.lifecycle.running import review_target
@@ -158,9 +159,16 @@ def send_signal(instance: Instance, event: ev.SendSignal, now: float, out: list[
     """STARTING, RUNNING, SUSPECT, STOPPING: signal the main process.  Its end by that very signal is no failure."""
     if instance.pid is not None:
         instance.signalled = event.number, now
+        own_reload.asked(instance, event.number, now)
         detail = {"sent": event.number, **_given(event.by)}
         out.append(record(instance, instance.state, Cause.SIGNALLED_BY_USER, detail))
         out.append(Signal(instance.name, instance.incarnation, event.number, resume=event.resume))
+
+
+def refuse_reload(instance: Instance, event: ev.ReloadRefused, now: float, out: list[Action]) -> None:
+    """STARTING, RUNNING, SUSPECT, STOPPING: record that its configuration is broken; the process goes on as it is."""
+    detail = {"refused": event.number, "why": event.why, "output": [*event.output], **_given(event.by)}
+    out.append(record(instance, instance.state, Cause.RELOAD_REFUSED, detail))
 
 
 # -- a changed configuration -----------------------------------------------------------------------------------------

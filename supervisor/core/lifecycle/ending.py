@@ -40,7 +40,10 @@ def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) 
     found = instance.failure if instance.state is State.SUSPECT else None
     if found is None and _as_signalled(instance, now):
         found = Cause.SIGNALLED_BY_USER, _exit_detail(instance)
-    instance.failure = cause, detail = found or (_exit_cause(instance), _exit_detail(instance) | _too_early(instance))
+    if found is None:
+        detail = _exit_detail(instance) | _too_early(instance) | _after_signal(instance, now)
+        found = _exit_cause(instance), detail
+    instance.failure = cause, detail = found
     instance.after = After.DECIDE
     instance.phase = Phase.NONE
     if event.tree_empty:
@@ -169,10 +172,22 @@ def _exit_cause(instance: Instance) -> Cause:
 
 def _as_signalled(instance: Instance, now: float) -> bool:
     """Whether the process ended by the signal that a user had just sent to it."""
-    if instance.signalled is None:
-        return False
-    number, at = instance.signalled
-    return now - at <= SIGNALLED_WITHIN and (instance.signal == number or instance.exit_code == SHELL + number)
+    recent = _recent_signal(instance, now)
+    return recent is not None and (instance.signal == recent[0] or instance.exit_code == SHELL + recent[0])
+
+
+def _recent_signal(instance: Instance, now: float) -> tuple[int, float] | None:
+    """The signal that a user has just sent to the process, and when."""
+    found = instance.signalled
+    return found if found is not None and now - found[1] <= SIGNALLED_WITHIN else None
+
+
+def _after_signal(instance: Instance, now: float) -> dict[str, Any]:
+    """What the record says of an end soon after a user's signal: a reload may have found a broken configuration."""
+    if (recent := _recent_signal(instance, now)) is None:
+        return {}
+    number, at = recent
+    return {"after_signal": number, "after_signal_s": round(now - at, 3)}
 
 
 def _too_early(instance: Instance) -> dict[str, Any]:
@@ -194,4 +209,6 @@ def _exit_detail(instance: Instance) -> dict[str, Any]:
     detail: dict[str, Any] = {"exit_code": instance.exit_code, "signal": instance.signal}
     if instance.out_of_memory is not None:
         detail["out_of_memory"] = instance.out_of_memory
+    if instance.error_told:
+        detail["told"] = dict(instance.error_told)
     return detail

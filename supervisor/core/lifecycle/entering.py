@@ -26,6 +26,8 @@ EXAMINE_TIMEOUT = 1.0
 MANY_SILENT = "many fell silent at once"
 """Why a suspect is held: the silence of many points at what they share."""
 _PROBED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
+LONGEST_EXTENSION = 600.0
+"""Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
 KILL_INTERVAL = 5.0
 """Seconds from one SIGKILL to the next for a tree that does not end."""
 
@@ -87,6 +89,7 @@ def forget_said(instance: Instance) -> None:
     instance.status_text = instance.last_probe_error = ""
     instance.status_at = instance.notified_at = None
     instance.notified = instance.refusals = 0
+    instance.reload, instance.error_told, instance.sender_refused = None, ev.NOTHING, False
 
 
 def await_ready(instance: Instance, now: float, out: list[Action]) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.core.detection.interval_histogram import MIN_INTERVALS, IntervalHistogram
 from supervisor.core.lifecycle import snapshot as life
-from supervisor.core.lifecycle.snapshot import After, Failure, Phase
+from supervisor.core.lifecycle.snapshot import After, Failure, Phase, Reload
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
@@ -66,6 +66,7 @@ class Instance:
         "detector",
         "draining",
         "epoch",
+        "error_told",
         "evidence",
         "exit_code",
         "failure",
@@ -100,12 +101,14 @@ class Instance:
         "ready_unseen",
         "recovering",
         "refusals",
+        "reload",
         "restarts",
         "review_at",
         "revision",
         "rng",
         "running_spec",
         "says_stopping",
+        "sender_refused",
         "signal",
         "signalled",
         "spawn_error",
@@ -187,6 +190,12 @@ class Instance:
         """The processes that beat for themselves; None where only the instance is observed."""
         self.says_stopping = False
         """It said that it ends by itself (STOPPING=1), so that its silence is no hang."""
+        self.reload: Reload | None = None
+        """The last reload of this run."""
+        self.error_told: Mapping[str, Any] = ev.NOTHING
+        """What the process said of its failure (`ErrorTold`), for the record of its end."""
+        self.sender_refused = False
+        """A notification of this run did not count, because of the process that sent it."""
         self.tracker = RestartTracker(spec.restart)
         self.rng = rng
         self.after = After.DECIDE
@@ -228,26 +237,33 @@ class Instance:
             suspect_at = self.suspect_at
             if self.members is not None and (of_members := self.members_deadline) is not None:
                 suspect_at = of_members if suspect_at is None else min(suspect_at, of_members)
-            if self.healthy_at is None:
-                return suspect_at
-            return self.healthy_at if suspect_at is None else min(self.healthy_at, suspect_at)
+            own = self._own_deadline
+            return suspect_at if own is None else own if suspect_at is None else min(own, suspect_at)
         return None if self.state is State.STARTING and self.blind_since is not None else self.until
 
     @property
     def _deadline_in_maintenance(self) -> float | None:
-        """Only a stop that a user ordered, and health that is forgotten, go on."""
+        """Only a stop that a user ordered, a reload, and health that is forgotten, go on."""
         if self.state is State.RUNNING:
-            return self.healthy_at
+            return self._own_deadline
         return self.until if self.state is State.STOPPING else None
+
+    @property
+    def _own_deadline(self) -> float | None:
+        """RUNNING: when its failures are forgotten, or its reload has taken too long."""
+        healthy_at, reload = self.healthy_at, self.reload
+        if reload is None or not reload.pending:
+            return healthy_at
+        return reload.until if healthy_at is None else min(healthy_at, reload.until)
 
     @property
     def suspect_at(self) -> float | None:
         """When the present silence becomes suspicious; None where heartbeats are not observed, or cannot be."""
         if self.detector is None or self.state is not State.RUNNING or self.blind_since is not None:
             return None
-        if self.says_stopping or self.only_members_beat:
+        if self.says_stopping or self.maintenance is not None or (self.members is not None and self.only_members_beat):
             return None
-        return self.detector.suspect_at() if self.maintenance is None else None
+        return self.detector.suspect_at()
 
     @property
     def members_deadline(self) -> float | None:
@@ -272,9 +288,13 @@ class Instance:
         return self.spec.heartbeat is not None and self.spec.heartbeat.source == "celery"
 
     @property
-    def troubled(self) -> bool:
-        """A beat may mean more than that the process goes on."""
-        return self.says_stopping or (self.members is not None and self.members.troubled)
+    def takes_beats_only(self) -> bool:
+        """A beat means no more than that the process goes on: only its detector takes it."""
+        if self.state is not State.RUNNING or self.blind_since is not None or self.says_stopping:
+            return False
+        if self.review_at != inf and self.review_due:
+            return False
+        return self.members is None or not self.members.troubled
 
     # -- properties ---------------------------------------------------------------------------------------------
 
@@ -386,7 +406,7 @@ class Instance:
     @property
     def review_due(self) -> bool:
         """With one more beat enough new intervals are recorded to review the target."""
-        return self.review_at != inf and self.histogram.count + 1 >= self.review_at
+        return self.histogram.count + 1 >= self.review_at
 
     def apply_target(self) -> None:
         """Set the bounds of the detector, and `target_infeasible`, by the target and the recorded intervals."""

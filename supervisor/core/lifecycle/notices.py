@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle.entering import await_health, move, note, record, stop_step
+from supervisor.core.lifecycle.entering import LONGEST_EXTENSION, await_health, move, note, record, stop_step
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
 from supervisor.core.lifecycle.running import silence_detail
@@ -16,8 +16,8 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
 from supervisor.core.model.causes import Cause
 
-LONGEST_EXTENSION = 600.0
-"""Seconds that one EXTEND_TIMEOUT_USEC can ask for at most, where the configured timeout is not longer."""
+_WITH_TIMEOUT = (State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING)
+"""The states in which `until` limits what a process does."""
 DAEMON_DID_NOT_RUN = "this supervisor did not run itself"
 """Why a silence is held that became suspicious while this daemon did not run."""
 
@@ -27,11 +27,6 @@ def status_text(instance: Instance, event: ev.StatusText, now: float, out: list[
     instance.status_text, instance.status_at = event.text, now
     if instance.state in (State.RUNNING, State.SUSPECT):
         take_sign(instance, now, out)
-
-
-def ready_again(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
-    """RUNNING: READY=1 of a process that is ready."""
-    take_sign(instance, now, out)
 
 
 def notified(instance: Instance, event: ev.Notified | ev.Heartbeat, now: float, out: list[Action]) -> None:
@@ -53,6 +48,27 @@ def stopping(instance: Instance, event: ev.Stopping, now: float, out: list[Actio
         move(instance, State.RUNNING, Cause.STOPPING_BY_ITSELF, now, out)
     else:
         note(instance, Cause.STOPPING_BY_ITSELF, now, out)
+
+
+def refused(instance: Instance, event: ev.NotifyRefused, now: float, out: list[Action]) -> None:
+    """Another process than the main one sent a notification, and `notify_access` says that it does not count.  That is
+    recorded once in a run: it may be why the service does not become ready."""
+    if not instance.sender_refused:
+        instance.sender_refused = True
+        out.append(record(instance, instance.state, Cause.NOTIFY_REFUSED, {"pid": event.pid}))
+
+
+def error_told(instance: Instance, event: ev.ErrorTold, now: float, out: list[Action]) -> None:
+    """Keep what the process says of its failure for the record of its end.  ERRNO=0 takes it back."""
+    found = {"errno": event.errno, "text": event.text, "bus": event.bus_error, "varlink": event.varlink_error}
+    instance.error_told = {key: value for key, value in found.items() if value}
+
+
+def delay_reset(instance: Instance, event: ev.DelayReset, now: float, out: list[Action]) -> None:
+    """RESTART_RESET=1: the next restart is delayed as the first one.  The restarts in the window still count."""
+    if instance.tracker.attempt:
+        out.append(record(instance, instance.state, Cause.DELAY_RESET, {"attempt": instance.tracker.attempt}))
+        instance.tracker.reset_delay()
 
 
 def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
@@ -121,5 +137,12 @@ def stalled(instance: Instance, event: ev.DaemonStalled, now: float, out: list[A
         instance.blind_since += event.seconds  # that time is left out already
     if instance.members is not None:
         instance.members.discount_silence(event.seconds, now)
-    if instance.until is not None:
-        instance.until += event.seconds
+    postpone(instance, event.seconds)
+
+
+def postpone(instance: Instance, seconds: float) -> None:
+    """Do not count `seconds` of a start, a reload or a stop of the process, in which this daemon did not run."""
+    if instance.reload is not None:
+        instance.reload = instance.reload._replace(until=instance.reload.until + seconds)
+    if instance.until is not None and instance.state in _WITH_TIMEOUT:
+        instance.until += seconds

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.lifecycle import own_reload
 from supervisor.core.lifecycle.entering import note, record, suspect
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.probing import known
+from supervisor.core.lifecycle.signs_of_life import take_sign
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, State
@@ -70,8 +72,18 @@ def review_target(instance: Instance, out: list[Action]) -> None:
 # -- silence ---------------------------------------------------------------------------------------------------------
 
 
+def ready_again(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
+    """READY=1 of a process that is ready: the end of its reload, or a sign of life."""
+    if instance.reload is not None:
+        own_reload.done(instance, now, out)
+    take_sign(instance, now, out)
+
+
 def timed_out(instance: Instance, event: ev.Timeout, now: float, out: list[Action]) -> None:
-    """The silence became suspicious, or the process has run long enough for its failures to be forgotten."""
+    """The silence became suspicious, the process has run long enough for its failures to be forgotten, or its reload
+    has taken too long."""
+    if instance.reload is not None:
+        own_reload.timed_out(instance, now, out)
     if _overdue(instance, event.patience, now):
         late = {"patience": round(event.patience, 2)} if event.patience > 1.0 else {}
         suspect(instance, Cause.SILENT, now, out, silence_detail(instance, now) | late)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
@@ -47,6 +48,21 @@ class Maintenance(NamedTuple):
     reason: str = ""
     by: Mapping[str, Any] = NOTHING
     reload_due: bool = False
+
+
+class Reload(NamedTuple):
+    """The last reload of a process (own_reload.py).
+
+    `state`: `asked` (the signal was sent), `begun`, `done` or `timed-out`.  `since` and `until`: monotonic seconds."""
+
+    state: Literal["asked", "begun", "done", "timed-out"]
+    since: float
+    until: float
+
+    @property
+    def pending(self) -> bool:
+        """It has not ended."""
+        return self.state in ("asked", "begun")
 
 
 Failure = tuple[Cause, dict[str, Any]]
@@ -131,13 +147,16 @@ _WHERE_ABSENT: dict[str, Any] = {
 """The values of keys that earlier versions did not save; they are saved only where they have another value."""
 
 
-_WRITTEN = tuple((key, name, _WHERE_ABSENT.get(key, ...)) for key, (name, _) in _FIELDS.items())
-"""The key of each value, its attribute, and with which value it is not saved; `...`: it always is."""
+_WRITTEN = tuple((key, _WHERE_ABSENT.get(key, ...)) for key in _FIELDS)
+"""The key of each value, and with which value it is not saved; `...`: it always is."""
+_values = attrgetter(*(name for name, _ in _FIELDS.values()))
+"""The values of an instance, in this order."""
 
 
 def write(instance: object) -> dict[str, Any]:
     """The saved values of an instance as JSON-able data."""
-    return {key: value for key, name, absent in _WRITTEN if (value := getattr(instance, name)) != absent}
+    written = zip(_WRITTEN, _values(instance), strict=True)
+    return {key: value for (key, absent), value in written if value != absent}
 
 
 def read(saved: Mapping[str, Any]) -> dict[str, Any]:

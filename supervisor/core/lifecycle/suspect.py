@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from supervisor.core.lifecycle import probing
+from supervisor.core.lifecycle import own_reload, probing
 from supervisor.core.lifecycle.entering import (
     EXAMINE_TIMEOUT,
     MANY_SILENT,
@@ -73,6 +73,8 @@ def heartbeat(instance: Instance, event: ev.Heartbeat, now: float, out: list[Act
 
 def became_ready(instance: Instance, event: ev.Ready, now: float, out: list[Action]) -> None:
     """Readiness drops the suspicion of a start that took too long; READY=1 may be a sign of life."""
+    if instance.reload is not None:
+        own_reload.done(instance, now, out)
     if instance.suspected_for is Cause.SILENT:
         take_sign(instance, now, out)
     if instance.suspected_for is Cause.START_TIMEOUT:

@@ -41,7 +41,7 @@ is under way is not revoked:
 A handler is a function `handler(instance, event, now, out)`: it changes the instance and appends actions to `out`.
 It does no I/O, reads no clock and never waits.  entering.py holds what several handlers share: how a state is entered.
 Handlers stand by state in starting.py, running.py, suspect.py, stopping.py, and by concern in commands.py, ending.py,
-adopted.py, members.py, notices.py, probing.py, maintenance.py, demand.py.
+adopted.py, members.py, notices.py, own_reload.py, probing.py, maintenance.py, demand.py.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ from supervisor.core.lifecycle import (
     ending,
     maintenance,
     notices,
+    own_reload,
     probing,
     running,
     starting,
@@ -98,6 +99,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Restart): commands.restart_while_starting,
     (State.STARTING, ev.Reset): commands.reset,
     (State.STARTING, ev.SendSignal): commands.send_signal,
+    (State.STARTING, ev.ReloadRefused): commands.refuse_reload,
     (State.STARTING, ev.Reconfigure): commands.reconfigure,
     (State.STARTING, ev.Replace): commands.replace_while_starting,
     (State.STARTING, ev.StartPermitted): starting.permitted,
@@ -115,6 +117,9 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STARTING, ev.Notified): notices.notified,
     (State.STARTING, ev.StatusText): notices.status_text,
     (State.STARTING, ev.MainPid): notices.main_pid,
+    (State.STARTING, ev.NotifyRefused): notices.refused,
+    (State.STARTING, ev.ErrorTold): notices.error_told,
+    (State.STARTING, ev.DelayReset): notices.delay_reset,
     (State.STARTING, ev.DaemonStalled): notices.stalled,
     (State.STARTING, ev.Timeout): starting.timed_out,
     # RUNNING
@@ -123,12 +128,13 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Restart): commands.restart,
     (State.RUNNING, ev.Reset): commands.reset,
     (State.RUNNING, ev.SendSignal): commands.send_signal,
+    (State.RUNNING, ev.ReloadRefused): commands.refuse_reload,
     (State.RUNNING, ev.Reconfigure): commands.reconfigure,
     (State.RUNNING, ev.Replace): commands.replace,
     (State.RUNNING, ev.Adopted): adopted.adopted,
     (State.RUNNING, ev.NotFoundOnAdoption): adopted.not_found,
     (State.RUNNING, ev.Heartbeat): running.heartbeat,
-    (State.RUNNING, ev.Ready): notices.ready_again,
+    (State.RUNNING, ev.Ready): running.ready_again,
     (State.RUNNING, ev.ProbeFailed): notices.probe_failed,
     (State.RUNNING, ev.ProbeUnknown): probing.unknown,
     (State.RUNNING, ev.ProbeDelayed): probing.delayed,
@@ -141,6 +147,11 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.RUNNING, ev.Triggered): running.triggered,
     (State.RUNNING, ev.StatusText): notices.status_text,
     (State.RUNNING, ev.MainPid): notices.main_pid,
+    (State.RUNNING, ev.NotifyRefused): notices.refused,
+    (State.RUNNING, ev.ErrorTold): notices.error_told,
+    (State.RUNNING, ev.DelayReset): notices.delay_reset,
+    (State.RUNNING, ev.ReloadBegun): own_reload.begun,
+    (State.RUNNING, ev.Extended): own_reload.extended,
     (State.RUNNING, ev.DaemonStalled): notices.stalled,
     (State.RUNNING, ev.Timeout): running.timed_out,
     # SUSPECT
@@ -149,6 +160,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Restart): commands.restart,
     (State.SUSPECT, ev.Reset): commands.reset,
     (State.SUSPECT, ev.SendSignal): commands.send_signal,
+    (State.SUSPECT, ev.ReloadRefused): commands.refuse_reload,
     (State.SUSPECT, ev.Reconfigure): commands.reconfigure,
     (State.SUSPECT, ev.Replace): commands.replace,
     (State.SUSPECT, ev.Adopted): adopted.adopted,
@@ -162,6 +174,11 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.SUSPECT, ev.Stopping): notices.stopping,
     (State.SUSPECT, ev.StatusText): notices.status_text,
     (State.SUSPECT, ev.MainPid): notices.main_pid,
+    (State.SUSPECT, ev.NotifyRefused): notices.refused,
+    (State.SUSPECT, ev.ErrorTold): notices.error_told,
+    (State.SUSPECT, ev.DelayReset): notices.delay_reset,
+    (State.SUSPECT, ev.ReloadBegun): own_reload.begun,
+    (State.SUSPECT, ev.Extended): own_reload.extended,
     (State.SUSPECT, ev.DaemonStalled): notices.stalled,
     (State.SUSPECT, ev.Timeout): suspect.timed_out,
     # STOPPING
@@ -170,6 +187,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Restart): commands.restart_while_stopping,
     (State.STOPPING, ev.Reset): commands.reset,
     (State.STOPPING, ev.SendSignal): commands.send_signal,
+    (State.STOPPING, ev.ReloadRefused): commands.refuse_reload,
     (State.STOPPING, ev.Reconfigure): commands.reconfigure,
     (State.STOPPING, ev.Replace): commands.replace_while_stopping,
     (State.STOPPING, ev.Spawned): stopping.spawned,
@@ -183,6 +201,9 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.Extended): notices.extended,
     (State.STOPPING, ev.StatusText): notices.status_text,
     (State.STOPPING, ev.MainPid): notices.main_pid,
+    (State.STOPPING, ev.NotifyRefused): notices.refused,
+    (State.STOPPING, ev.ErrorTold): notices.error_told,
+    (State.STOPPING, ev.DelayReset): notices.delay_reset,
     (State.STOPPING, ev.DaemonStalled): notices.stalled,
     (State.STOPPING, ev.Timeout): stopping.timed_out,
     # BACKOFF
@@ -224,6 +245,7 @@ def _but(*states: State) -> tuple[State, ...]:
 IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     # Only a process can be signalled.
     ev.SendSignal: _but(*_WITH_PROCESS),
+    ev.ReloadRefused: _but(*_WITH_PROCESS),
     # Answers to what only other states ask for: a permission to start, and a spawn.
     ev.StartPermitted: _but(State.STARTING),
     ev.Spawned: _but(State.STARTING, State.STOPPING),
@@ -242,7 +264,11 @@ IGNORED: dict[type[ev.Event], tuple[State, ...]] = {
     ev.Notified: _but(State.STARTING),
     ev.StatusText: _but(*_WITH_PROCESS),
     ev.MainPid: _but(*_WITH_PROCESS),
-    ev.Extended: _but(State.STARTING, State.STOPPING),
+    ev.Extended: _but(*_WITH_PROCESS),
+    ev.NotifyRefused: _but(*_WITH_PROCESS),
+    ev.ErrorTold: _but(*_WITH_PROCESS),
+    ev.DelayReset: _but(*_WITH_PROCESS),
+    ev.ReloadBegun: _but(State.RUNNING, State.SUSPECT),
     ev.DaemonStalled: _but(*_WITH_PROCESS),
     # Readiness is observed in a start, heartbeats and limits while running; a failure is found once.
     ev.Ready: _but(State.STARTING, State.RUNNING, State.SUSPECT),

@@ -42,7 +42,8 @@ class ClusterSpec:
 
     `hosts`: ZooKeeper's connect string, with a chroot or without; `node`: this member's name; `address`: where the
     other members reach this one (host, port); `tick_time`: tickTime of the servers; `detect_within`: until a silent
-    member is under suspicion; `credentials_file`: a file with USER:PASSWORD for digest ACLs; `ca_file`, `certificate`,
+    member is under suspicion; `failsafe`: slots are kept without ZooKeeper as long as all other members answer;
+    `credentials_file`: a file with USER:PASSWORD for digest ACLs; `ca_file`, `certificate`,
     `private_key`: paths for TLS to ZooKeeper, or empty."""
 
     hosts: str
@@ -54,6 +55,7 @@ class ClusterSpec:
     request_timeout: float = 2.0
     tick_time: float = 2.0
     detect_within: float = 3.0
+    failsafe: bool = False
     labels: Labels = ()
     credentials_file: str = ""
     ca_file: str = ""

@@ -59,6 +59,16 @@ class SendSignal(NamedTuple):
     resume: bool = False
 
 
+class ReloadRefused(NamedTuple):
+    """`reload_check` did not pass, so that a reload signal which a user ordered was not sent.  `number`: that signal.
+    `why`: how the check ended.  `output`: its last lines."""
+
+    number: int
+    why: str
+    output: tuple[str, ...] = ()
+    by: Mapping[str, Any] = NOTHING
+
+
 class Reconfigure(NamedTuple):
     """The configuration changed.  `restart`: the change takes effect only in a new incarnation.  `number_alone`: only
     the number of instances of its service did, which is no event in the life of this one."""
@@ -280,7 +290,7 @@ class Triggered(NamedTuple):
 
 
 class Extended(NamedTuple):
-    """`EXTEND_TIMEOUT_USEC`: start or stop takes longer; the deadline is now at least `seconds` away."""
+    """`EXTEND_TIMEOUT_USEC`: start, reload or stop takes longer; the deadline is now at least `seconds` away."""
 
     incarnation: int
     seconds: float
@@ -295,6 +305,38 @@ class Notified(NamedTuple):
 class StatusText(NamedTuple):
     incarnation: int
     text: str
+
+
+class NotifyRefused(NamedTuple):
+    """Process `pid` of the tree sent a notification, and only those of the main process count."""
+
+    incarnation: int
+    pid: int
+
+
+class ReloadBegun(NamedTuple):
+    """`RELOADING=1`: the process reloads its configuration, and says READY=1 when that is done.  `sent`: when it said
+    so by its own word (`MONOTONIC_USEC=`)."""
+
+    incarnation: int
+    sent: float | None = None
+
+
+class ErrorTold(NamedTuple):
+    """What the process says of its failure: `ERRNO=`, and what that number means on this host; `BUSERROR=`,
+    `VARLINKERROR=`."""
+
+    incarnation: int
+    errno: int | None = None
+    text: str = ""
+    bus_error: str = ""
+    varlink_error: str = ""
+
+
+class DelayReset(NamedTuple):
+    """`RESTART_RESET=1`: the process works, so that the next restart is delayed as the first one is."""
+
+    incarnation: int
 
 
 class MainPid(NamedTuple):
@@ -323,6 +365,7 @@ Event = (
     | Restart
     | Reset
     | SendSignal
+    | ReloadRefused
     | Reconfigure
     | BeginMaintenance
     | EndMaintenance
@@ -352,6 +395,10 @@ Event = (
     | Extended
     | Notified
     | StatusText
+    | NotifyRefused
+    | ReloadBegun
+    | ErrorTold
+    | DelayReset
     | MainPid
     | DaemonStalled
     | Timeout

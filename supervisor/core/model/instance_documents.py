@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from supervisor.core.model.balance_documents import Balanced
 from supervisor.core.model.document_types import Breaker, Goal, Seconds, ServiceType, Stamp, State
@@ -55,6 +55,26 @@ class StopStep(TypedDict):
     signal: Annotated[int, "the signal that was sent"]
     next_signal: int
     next_in_s: Seconds | None
+
+
+class OwnReload(TypedDict):
+    """The last reload of its process, of which it tells by RELOADING=1 and READY=1 (docs/notify.md)."""
+
+    state: Annotated[
+        Literal["asked", "begun", "done", "timed-out"],
+        "the reload signal was sent and not answered yet, RELOADING=1 came, READY=1 came, or it did not in time",
+    ]
+    since_s: Annotated[Seconds, "since the signal; without one, since RELOADING=1"]
+    within_s: Annotated[Seconds | None, "it has so long to end; null: it has ended, or was given up"]
+
+
+class ToldError(TypedDict):
+    """What the process said of its failure (ERRNO=, BUSERROR=, VARLINKERROR=)."""
+
+    errno: NotRequired[int]
+    text: NotRequired[Annotated[str, "what the number means on that host"]]
+    bus: NotRequired[str]
+    varlink: NotRequired[str]
 
 
 class Maintenance(TypedDict):
@@ -141,6 +161,9 @@ class Instance(InstanceName):
     type: ServiceType
     min_ready: NotRequired[Annotated[int | None, "its service is ready from so many ready instances; null: all"]]
     port: NotRequired[Annotated[int | None, "its own one of `ports`; null: the service has none"]]
+    reload: NotRequired[Annotated[OwnReload, "missing: its process has said nothing of a reload"]]
+    error: NotRequired[Annotated[ToldError, "missing: it has said nothing of a failure"]]
+    stored: NotRequired[Annotated[list[str], "the names of the descriptors that it has stored (FDSTORE=1)"]]
     cpu_percent: float | None
     memory_bytes: int | None
     on_demand: NotRequired[Annotated[bool, "a connection starts it; stopped with the goal up: it waits for one"]]

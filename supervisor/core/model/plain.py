@@ -45,11 +45,13 @@ def _keys(*same: str, **renamed: str) -> dict[str, str]:
 
 
 KEYS: dict[type, dict[str, str]] = {
-    ReadySpec: _keys("http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout"),
+    ReadySpec: _keys(
+        "http", "tcp", "exec", "log", "notify", "delay", "interval", "timeout", "notify_access", "notify_reload",
+    ),
     TargetSpec: _keys("detect_within", "max_false_restarts"),
     HeartbeatSpec: _keys(
         "source", "interval", "http", "tcp", "exec", "file", "log", "probe_timeout", "detector", "threshold",
-        "min_timeout", "max_timeout", "timeout", "on_suspect", "target", "scope",
+        "min_timeout", "max_timeout", "timeout", "on_suspect", "target", "scope", "keep_alive",
     ),
     DependencySpec: _keys("service", "condition", "required"),
     ExitCodesSpec: _keys("never", "always", "group"),
@@ -79,12 +81,12 @@ KEYS: dict[type, dict[str, str]] = {
     ServiceSpec: _keys(
         "name", "command", "description", "directory", "user", "group", "extra_groups", "umask", "environment",
         "replicas", "depends_on", "autostart", "type", "group_name", "on_dependency_restart", "stop_signal",
-        "stop_timeout", "reload_signal", "dump_signal", "evidence", "start_timeout", "limits", "nice",
+        "stop_timeout", "reload_signal", "reload_check", "dump_signal", "evidence", "start_timeout", "limits", "nice",
         "oom_score_adj", "detach", "sockets", "no_new_privileges", "capabilities", "ambient_capabilities", "ready",
         "heartbeat", "restart", "resources", "log", "hooks", "inherit_environment", "unset_environment", "hard_limits",
         "first_replica", "ports", "min_ready", "configured_replicas", "first_name", "stop", "dependencies", "end_with",
         "unresolved", "sandbox", "balance",
-        "rollout", "breaker", "surge", "placement",
+        "rollout", "breaker", "surge", "placement", "fd_store",
     ),
     SupervisorSpec: _keys(
         "name", "runtime_dir", "state_dir", "max_concurrent_restarts", "wait_ready", "group", "listen", "token_file",
@@ -93,7 +95,7 @@ KEYS: dict[type, dict[str, str]] = {
     GroupSpec: _keys("name", "max_concurrent_restarts"),
     ClusterSpec: _keys(
         "hosts", "node", "engine", "address", "session_timeout", "contact_interval", "request_timeout", "tick_time",
-        "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within",
+        "labels", "credentials_file", "ca_file", "certificate", "private_key", "detect_within", "failsafe",
     ),
     PushedSpec: _keys("number", "digest", "path", "differs"),
     Plan: _keys(

@@ -18,6 +18,7 @@ MAX_DATAGRAM = 4096
 """Bytes; longer datagrams are ignored (systemd has the same limit)."""
 MAX_STATUS = 256
 """Characters; the rest of STATUS= is cut off."""
+_LONGEST_NAME = 255
 
 _MICROSECONDS = 1e6  # a second
 _U64 = (1 << 64) - 1
@@ -37,8 +38,21 @@ class Message:
     extend: float | None = None
     status: str | None = None
     main_pid: int | None = None
+    main_pidfd_id: int | None = None
+    """The inode of a pidfd of that process (`MAINPIDFDID=`)."""
+    main_pidfd: bool = False
+    """The one descriptor that comes with the datagram is a pidfd of the main process."""
     errno: int | None = None
-    exit_status: int | None = None
+    bus_error: str | None = None
+    varlink_error: str | None = None
+    delay_reset: bool = False
+    fd_store: bool = False
+    fd_remove: bool = False
+    fd_name: str = ""
+    fd_unwatched: bool = False
+    """`FDPOLL=0`: stored descriptors stay although they hang up."""
+    monotonic: float | None = None
+    """When the sender sent it, by its own word, in CLOCK_MONOTONIC seconds (`MONOTONIC_USEC=`)."""
     busy: float | None = None
     """It begins work that may take so long, and does not beat during it (`BUSY_USEC=`, an extension)."""
     doing: str = ""
@@ -47,15 +61,18 @@ class Message:
     """When the sender sent it, in CLOCK_MONOTONIC seconds (`SENT_USEC=`, an extension of this project)."""
 
 
-_BEAT = Message(beat=True)
+ONE_BEAT = b"WATCHDOG=1"
+"""Nearly all datagrams are this one."""
+BEAT = Message(beat=True)
+"""What it says."""
 
 
 def parse(datagram: bytes) -> Message | None:
     """The content of the datagram, or None if no field in it is known.  Never raises.
 
-    Of repeated fields the last one counts."""
-    if datagram == b"WATCHDOG=1":  # nearly all of them
-        return _BEAT
+    Of repeated fields the last one counts.  BARRIER=1 counts alone: beside other fields it means nothing."""
+    if datagram == ONE_BEAT:
+        return BEAT
     if len(datagram) > MAX_DATAGRAM:
         return None
     said: dict[str, Any] = {}
@@ -64,6 +81,8 @@ def parse(datagram: bytes) -> Message | None:
         read = _FIELDS.get(field)
         if read is not None:
             said.update(read(value))
+    if said.pop("barrier", False):
+        return Message(barrier=True) if not said else None
     return Message(**said) if said else None
 
 
@@ -76,7 +95,8 @@ def events(
 ) -> list[ev.Event]:
     """The events that the message means for the instance that sent it; it arrived at `at`.
 
-    READY=1 counts only where readiness or heartbeats are asked of `notify`, WATCHDOG=1 only where heartbeats are.
+    READY=1 and RELOADING=1 count only where readiness or heartbeats are asked of `notify`, WATCHDOG=1 only where
+    heartbeats are.
     `main_pid` is left to the caller, which can check that the process belongs to the instance.  `process`: the sender,
     where it beats for itself: what it says of readiness, status and stopping is not said for the instance.
     """
@@ -86,19 +106,33 @@ def events(
         out.append(ev.Heartbeat(incarnation, at, message.sent, process, message.busy, message.doing))
     else:
         out.append(ev.Notified(incarnation))
-    if message is _BEAT or process is not None:
+    if message is BEAT or process is not None:
         return out
     if message.status is not None:
         out.append(ev.StatusText(incarnation, message.status))
     if message.extend is not None:
         out.append(ev.Extended(incarnation, message.extend))
-    if message.ready and (beats or (spec.ready is not None and spec.ready.notify)):
-        out.append(ev.Ready(incarnation, "notify"))
+    if beats or (spec.ready is not None and spec.ready.notify):
+        if message.reloading:
+            out.append(ev.ReloadBegun(incarnation, message.monotonic))
+        if message.ready:
+            out.append(ev.Ready(incarnation, "notify"))
+    if message.delay_reset:
+        out.append(ev.DelayReset(incarnation))
     if message.trigger:
         out.append(ev.Triggered(incarnation))
     if message.stopping and spec.heartbeat is not None and spec.heartbeat.by_process:
         out.append(ev.Stopping(incarnation))
     return out
+
+
+def error_told(message: Message, incarnation: int, meaning: Callable[[int], str]) -> ev.ErrorTold | None:
+    """What the message says of a failure; None where it says nothing.  `meaning`: of an error number on this host."""
+    number = message.errno
+    if number is None and message.bus_error is None and message.varlink_error is None:
+        return None
+    text = meaning(number) if number else ""
+    return ev.ErrorTold(incarnation, number, text, message.bus_error or "", message.varlink_error or "")
 
 
 WATCHDOG_INTERVALS = 2.1
@@ -130,6 +164,19 @@ def _status(value: bytes) -> dict[str, Any]:
     return {"status": "".join(c for c in text if c.isprintable()).strip()[:MAX_STATUS]}
 
 
+def _error(name: str) -> Reader:
+    return lambda value: {name: _status(value)["status"]}
+
+
+def _fd_name(value: bytes) -> dict[str, Any]:
+    valid = 0 < len(value) <= _LONGEST_NAME and all(32 <= byte < 127 and byte != 58 for byte in value)
+    return {"fd_name": value.decode()} if valid else {}
+
+
+def _fd_poll(value: bytes) -> dict[str, Any]:
+    return {"fd_unwatched": True} if value == b"0" else {}
+
+
 def _busy(value: bytes) -> dict[str, Any]:
     return {"busy": inf} if value == b"infinity" else _number("busy", 0, _U64, _MICROSECONDS)(value)
 
@@ -152,6 +199,15 @@ _FIELDS: dict[bytes, Reader] = {
     b"BUSY_USEC": _busy,
     b"BUSY": _doing,
     b"MAINPID": _number("main_pid", 1, (1 << 31) - 1),
+    b"MAINPIDFDID": _number("main_pidfd_id", 1, _U64),
+    b"MAINPIDFD": _flag("main_pidfd"),
+    b"MONOTONIC_USEC": _number("monotonic", 0, _U64, _MICROSECONDS),
     b"ERRNO": _number("errno", 0, 4095),
-    b"EXIT_STATUS": _number("exit_status", 0, 255),
+    b"BUSERROR": _error("bus_error"),
+    b"VARLINKERROR": _error("varlink_error"),
+    b"RESTART_RESET": _flag("delay_reset"),
+    b"FDSTORE": _flag("fd_store"),
+    b"FDSTOREREMOVE": _flag("fd_remove"),
+    b"FDNAME": _fd_name,
+    b"FDPOLL": _fd_poll,
 }

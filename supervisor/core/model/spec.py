@@ -71,6 +71,13 @@ class Scope(StrEnum):
     PROCESS = "process"
 
 
+class NotifyAccess(StrEnum):
+    """Whose notifications count: those of the main process alone, or of each process of the tree."""
+
+    MAIN = "main"
+    TREE = "tree"
+
+
 class Evidence(StrEnum):
     """What is kept of a suspect before it is ended: the evidence of an examination, or a core file as well."""
 
@@ -102,13 +109,17 @@ heartbeat."""
 
 @value(frozen=True, slots=True, kw_only=True)
 class ReadySpec:
-    """How readiness is observed; exactly one kind is set."""
+    """How readiness is observed; exactly one kind is set.
+
+    `notify_reload`: the process answers its reload signal with RELOADING=1, and READY=1 when that is done."""
 
     http: str | None = None
     tcp: str | None = None
     exec: tuple[str, ...] | None = None
     log: str | None = None
     notify: bool = False
+    notify_access: NotifyAccess = NotifyAccess.TREE
+    notify_reload: bool = False
     delay: float | None = None
     interval: float = 0.5
     timeout: float = 1.0
@@ -150,6 +161,8 @@ class HeartbeatSpec:
     target: TargetSpec | None = None
     """With a target, the detector is `adaptive` and is set by the target (core/detection/target.py)."""
     scope: Scope = Scope.INSTANCE
+    keep_alive: bool = False
+    """Probes by `http` use one connection, as long as the server keeps it open."""
 
     @property
     def notified(self) -> bool:
@@ -407,6 +420,8 @@ class ServiceSpec:
     stop: tuple[StopStep, ...] = ()
     """The steps of a stop, in place of `stop_signal` and `stop_timeout`."""
     reload_signal: int = 1
+    reload_check: tuple[str, ...] | None = None
+    """A command that has to exit with 0 before `reload_signal` is sent as an order."""
     dump_signal: int | None = None
     evidence: Evidence = Evidence.LOOK
     start_timeout: float = 30.0
@@ -419,6 +434,8 @@ class ServiceSpec:
     end_with: bool = False
     """Everything ends with it (core/services/relations/end_with.py)."""
     sockets: tuple[SocketSpec, ...] = ()
+    fd_store: int = 0
+    """How many descriptors it may give to the daemon for its next process (FDSTORE=1); 0: none."""
     no_new_privileges: bool = False
     capabilities: tuple[int, ...] | None = None
     """Numbers of the capabilities in its bounding set; None: the set is not changed."""

@@ -117,6 +117,12 @@ class Moment(TypedDict):
     says: str
 
 
+class Refused(Moment):
+    """A reload signal that was not sent; `output`: the last lines of `reload_check`."""
+
+    output: list[str]
+
+
 class Why(TypedDict):
     """`why --json`: the last failures of one instance."""
 
@@ -132,6 +138,8 @@ class Why(TypedDict):
     excused: list[Excuse]
     last_order: Annotated[Moment | None, "the last order of a user whose client is known"]
     incidents: list[IncidentStory]
+    fails_since: NotRequired[Annotated[Moment, "the first of these failures, where it followed a signal of a user"]]
+    refused: NotRequired[Annotated[Refused, "the last reload that its check refused, where none has passed since"]]
     rollout: NotRequired[Annotated[str, "what became of the last rollout of its service, where that failed"]]
     processes: NotRequired[Annotated[list[Moment], "what happened to processes that beat for themselves"]]
     silent: NotRequired[Annotated[list[str], "what is to be said of such processes now"]]

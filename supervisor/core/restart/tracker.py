@@ -125,10 +125,14 @@ class RestartTracker:
         if self.breaker is Breaker.HALF_OPEN:
             self.reset()
             return True
-        self.attempt = 0
-        self._previous = 0.0
+        self.reset_delay()
         self._restarts = self._recent(now)
         return False
+
+    def reset_delay(self) -> None:
+        """Delay the next restart as the first one; what the breaker counts stays."""
+        self.attempt = 0
+        self._previous = 0.0
 
     def restarts_in_window(self, now: float) -> int:
         return len(self._recent(now))

@@ -9,6 +9,7 @@ from supervisor.core.services.settled import Failure
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
 
+_ROUNDED = 0.001  # seconds by which `since_s` may be less exact
 WHAT = ("ready", "started", "stopped", "completed")
 """What can be waited for."""
 
@@ -26,6 +27,24 @@ def awaited(what: str, row: Instance) -> bool | Failure:
     if row["ready"] or (what == "started" and row["pid"] is not None and row["state"] != "stopping"):
         return True
     return (ended_well and row["type"] == "oneshot") or _over(row)
+
+
+def awaits_reload(row: Instance, within: float) -> bool:
+    """Whether a reload of the instance was begun or asked for in the last `within` seconds."""
+    found = row.get("reload")
+    return found is not None and found["since_s"] <= within + _ROUNDED
+
+
+def reloaded(row: Instance, incarnation: int) -> bool | Failure:
+    """Whether this run of the instance has reloaded its configuration, or cannot any more."""
+    found = row.get("reload")
+    if row["incarnation"] != incarnation or row["pid"] is None or found is None:
+        from supervisor.core.text.causes import ending, phrase
+
+        return Failure(f"its process has ended: {phrase(row['cause'], ending(row))}")
+    if found["state"] == "timed-out":
+        return Failure("it did not say in time that it has reloaded (READY=1 after RELOADING=1); it runs on")
+    return found["state"] == "done"
 
 
 def _over(row: Instance) -> bool | Failure:

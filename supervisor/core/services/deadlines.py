@@ -48,18 +48,22 @@ class Deadlines:
         services cost a few wake-ups per second instead of one each."""
         found: list[Instance] = []
         heap = self._heap
-        while heap and heap[0][0] <= now + LOOK_AHEAD:
+        entries, until = self.entries, now + LOOK_AHEAD
+        while heap and heap[0][0] <= until:
             when, _, instance = heap[0]
-            known = self.entries.get(instance) == when
-            deadline = instance.deadline if known else None
-            passed = deadline is not None and deadline <= when
-            if passed and when > now:
+            if entries.get(instance) != when:
+                heapq.heappop(heap)
+                continue
+            deadline = instance.deadline
+            if deadline is not None and deadline > when:  # the usual case: it is moved in one operation
+                entries[instance] = deadline
+                self._count += 1
+                heapq.heapreplace(heap, (deadline, self._count, instance))
+                continue
+            if deadline is not None and when > now:
                 break
             heapq.heappop(heap)
-            if known:
-                del self.entries[instance]
-            if passed:
+            del entries[instance]
+            if deadline is not None:
                 found.append(instance)
-            elif known:
-                self.schedule(instance)
         return found

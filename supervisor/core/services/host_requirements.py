@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from supervisor.core.model.spec import Plan
+from supervisor.core.model.spec import Plan, ServiceSpec
 
 DESCRIPTORS_EACH = 3
 """Descriptors of an instance: the pidfd of its main process, the pipe of its output, its log file."""
@@ -37,7 +37,16 @@ def distant_directories(mounts: Mapping[str, str | None]) -> list[str]:
 
 def runtime_directory_mode(plan: Plan, user: int) -> int:
     """The mode of the runtime directory of a daemon that runs as `user`.  A service of another user has to reach
-    notify.sock in it, and the group of the control socket has to reach that."""
+    notify.sock in it, and the group of the control socket has to reach that.  What root starts may become another user
+    by itself, as Mosquitto and Squid do before they send READY=1."""
     if any(service.user not in (None, user) for service in plan.services):
         return ALL_MAY_ENTER
+    if user == 0 and any(map(_notifies, plan.services)):
+        return ALL_MAY_ENTER
     return OWNER_ONLY if plan.supervisor.group is None else GROUP_MAY_ENTER
+
+
+def _notifies(service: ServiceSpec) -> bool:
+    """Whether something is awaited of it that comes through notify.sock."""
+    ready, heartbeat = service.ready, service.heartbeat
+    return (ready is not None and ready.notify) or (heartbeat is not None and heartbeat.source in ("notify", "celery"))

@@ -28,6 +28,7 @@ IN_PLACE = frozenset(
         "stop_timeout",
         "stop",
         "reload_signal",
+        "reload_check",
         "dump_signal",
         "evidence",
         "start_timeout",

@@ -1,6 +1,6 @@
 """What distinguishes the instances of a service: `{replica}` is the number of one, `{port}` its port of `ports`.
 
-They stand in the command, the environment, the probes, the sockets and the address for the balancer.  The instances of
+They stand in the commands, the environment, the probes, the sockets and the address for the balancer.  The instances of
 a service differ in nothing else, so one specification describes them all.  The port belongs to the number, so that an
 instance keeps it for life.
 """
@@ -51,6 +51,7 @@ def for_instance(spec: ServiceSpec, instance: str) -> ServiceSpec:
     return replace(
         spec,
         command=_words(spec.command, marks),
+        reload_check=spec.reload_check and _words(spec.reload_check, marks),
         environment=environment,
         sockets=tuple(replace(socket, url=_url(socket, marks)) for socket in spec.sockets),
         ready=spec.ready and _probe(spec.ready, marks),
@@ -73,6 +74,7 @@ def behind(balance: BalanceSpec, spec: ServiceSpec, instance: str) -> str:
 def texts(spec: ServiceSpec) -> Iterator[tuple[Key, str]]:
     """Every text in which `{replica}` and `{port}` are replaced, with its key."""
     yield from ((("command",), word) for word in spec.command)
+    yield from ((("reload_check",), word) for word in spec.reload_check or ())
     yield from ((("environment", name), value) for name, value in spec.environment)
     yield from ((("sockets", index), socket.url) for index, socket in enumerate(spec.sockets))
     for table, probe in (("ready", spec.ready), ("heartbeat", spec.heartbeat)):

@@ -135,6 +135,6 @@ def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
                 f"`supervisor up {options}` does.",
             )
     known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
-    near = nearest(without_marks(name), known) or known[:MOST_NAMED]
+    near = nearest(without_marks(name.rpartition(":")[2]), known) or known[:MOST_NAMED]
     matched = "matches" if is_pattern(name) else "named"
     return NoSuchService(f"no service, instance or group {matched} {name!r}", f"Known: {', '.join(near)}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.core.detection.local_health import LocalHealth
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.notices import postpone
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Goal, State
@@ -116,6 +117,8 @@ class ServiceSet:
     @property
     def deadline(self) -> float | None:
         """When `tick` is due next.  May be too early, where a heartbeat has postponed a deadline, but is never late."""
+        if self.rollouts is None and self.roster.gate is None:  # nearly always
+            return self._deadlines.next
         moves, gate = self.rollouts if not self.closing else None, self.roster.gate  # a shutdown stops each rollout
         all_of_them = (
             self._deadlines.next,
@@ -152,9 +155,11 @@ class ServiceSet:
         instance = self.instances.get(name)
         if instance is None:
             return []
-        plain = instance.state is State.RUNNING and not instance.review_due and instance.blind_since is None
-        if type(event) is ev.Heartbeat and plain and not instance.troubled:
-            self._beat(instance, event)
+        if type(event) is ev.Heartbeat and instance.takes_beats_only:
+            # The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer.
+            suspect_at = instance.beat(event)
+            if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance, FOREVER):
+                self._deadlines.schedule(instance)
             return []
         if type(event) is ev.SuspectExamined or type(event) is ev.MemberExamined:
             event = shared_cause(instance, event, self.roster.missing_dependency)
@@ -163,26 +168,29 @@ class ServiceSet:
         self._queue.append((instance, event))
         return self._process_queue(now)
 
-    def _beat(self, instance: Instance, event: ev.Heartbeat) -> None:
-        """The hot path: only the detector takes the beat; the deadline is entered only where it comes nearer."""
-        suspect_at = instance.beat(event)
-        if suspect_at is not None and suspect_at < self._deadlines.entries.get(instance, FOREVER):
-            self._deadlines.schedule(instance)
-
     def tick(self, now: float) -> list[Action]:
         """Fire every deadline that has passed."""
         if self.roster.gate is not None and self.roster.gate.passed(now):
             self._permits.recheck = True
-        for instance in self._deadlines.due(now):
+        due = self._deadlines.due(now)
+        if not due and self.rollouts is None and self.roster.gate is None and not self._permits.recheck:
+            return []  # heartbeats have postponed what was due
+        for instance in due:
             over = maintenance.is_over(instance, now)
             self._queue.append((instance, ev.EndMaintenance() if over else ev.Timeout(self._health.patience(now))))
         return self._process_queue(now)
 
     def stalled(self, seconds: float, now: float) -> list[Action]:
-        """The daemon did not run for `seconds`: silence in that time is not counted."""
+        """The daemon did not run for `seconds`: silence in that time is not counted.
+
+        A slow host lets the daemon stall often, and with many instances.  So those of which nothing is observed take no
+        step; a deadline that is postponed needs none."""
         self._health.stalled(seconds, now)
         for instance in self.instances.values():
-            self._queue.append((instance, ev.DaemonStalled(seconds)))
+            if instance.detector is not None or instance.members is not None or instance.blind_since is not None:
+                self._queue.append((instance, ev.DaemonStalled(seconds)))
+            elif instance.until is not None or instance.reload is not None:
+                postpone(instance, seconds)
         return self._process_queue(now)
 
     # -- commands ------------------------------------------------------------------------------------------------
@@ -290,6 +298,11 @@ class ServiceSet:
         """Send each of these instances the signal of that number.  `resume`: one that is stopped is let go on."""
         for name, number in numbers.items():
             self._queue.append((self.instances[name], ev.SendSignal(number, by, resume)))
+        return self._process_queue(now)
+
+    def refuse_reload(self, names: Iterable[str], refused: ev.ReloadRefused, now: float) -> list[Action]:
+        """Record that these instances get no reload signal, because their check has not passed."""
+        self._queue.extend((self.instances[name], refused) for name in names)
         return self._process_queue(now)
 
     def restore(self, name: str, saved: Mapping[str, Any], *, crashed: bool, ahead: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Signal guard: whether a signal would end or stop a process, by what the process does with signals.
+"""Signal guard: whether a signal would end or stop a process, and which checks have to pass before a reload signal.
 
 `supervisor signal` sends reload signals.  Their default action is to end the process, so a program that does not know
 them would be ended by an order that only meant to reload it.
@@ -7,9 +7,12 @@ them would be ended by an order that only meant to reload it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.core.text.units import signal_name
+
+if TYPE_CHECKING:
+    from supervisor.core.model.spec import ServiceSpec
 
 _HARMLESS = frozenset(("SIGCHLD", "SIGURG", "SIGWINCH", "SIGCONT"))
 _STOPPING = frozenset(("SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU"))
@@ -32,6 +35,27 @@ def consequence(number: int, masks: SignalMasks) -> str:
     if signal_name(number) in _HARMLESS or handled >> (number - 1) & 1:
         return ""
     return "stop" if signal_name(number) in _STOPPING else "end"
+
+
+class ReloadCheck(NamedTuple):
+    """A `reload_check` that has to pass first, and the instances that it is for.  `spec`: that of the first of them."""
+
+    spec: ServiceSpec
+    instances: list[str]
+
+
+def checks(numbers: Mapping[str, int], specs: Mapping[str, ServiceSpec]) -> list[ReloadCheck]:
+    """The checks before these signals are sent.  `numbers`: the signal for each instance.  `specs`: of each instance
+    (core/services/replica.py).
+
+    Instances whose check is the same command in the same environment have one in common."""
+    found: dict[tuple[object, ...], ReloadCheck] = {}
+    for name, number in numbers.items():
+        spec = specs[name]
+        if spec.reload_check and number == spec.reload_signal:
+            key = spec.name, spec.reload_check, spec.environment
+            found.setdefault(key, ReloadCheck(spec, [])).instances.append(name)
+    return list(found.values())
 
 
 def refusal(numbers: Mapping[str, int], masks: Mapping[str, SignalMasks]) -> tuple[str, str] | None:

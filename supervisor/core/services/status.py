@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from supervisor.core.text.waiting import runs_elsewhere
 
@@ -80,6 +80,14 @@ def instance_view(i: Instance, now: float) -> instance_documents.Instance:
         "on_demand": i.spec.on_demand,
         "sockets": None,
     }
+    if i.reload is not None:
+        row["reload"] = {
+            "state": i.reload.state,
+            "since_s": round(now - i.reload.since, 3),
+            "within_s": _left(i.reload.until, now) if i.reload.pending else None,
+        }
+    if i.error_told:
+        row["error"] = cast("instance_documents.ToldError", dict(i.error_told))
     if i.members is not None:
         row["processes"] = process_views(i.members, now)
         row["ended_process"] = _ended_process(i.members, now)

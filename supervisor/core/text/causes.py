@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import Cause
@@ -17,6 +18,7 @@ LONGEST = 70
 LEFT_BEHIND = "left behind"
 """`tree` in the detail of an end: processes of the tree were still running."""
 _COST = "false_restarts_per_30d"
+_FAULT = re.compile(r"(?i)\b(emerg|alert|fatal|error|invalid|unknown|bad)\b")
 Detail = Mapping[str, Any]
 
 
@@ -36,9 +38,15 @@ def phrase(cause: str, detail: Detail | None = None, longest: int = LONGEST) -> 
 
 def ending(row: Instance) -> dict[str, Any]:
     """What a status row tells of the last end of its process, as a detail."""
-    detail = {"exit_code": row["exit_code"], "signal": row["signal"], "out_of_memory": row.get("out_of_memory")}
+    detail: dict[str, Any] = {
+        "exit_code": row["exit_code"],
+        "signal": row["signal"],
+        "out_of_memory": row.get("out_of_memory"),
+    }
     if row["cause"] == Cause.SPAWN_FAILED and row.get("start_error"):
         detail["error"] = row["start_error"]
+    if row.get("error"):
+        detail["told"] = row["error"]
     return detail | ({"tree": LEFT_BEHIND} if row.get("left_behind") else {})
 
 
@@ -75,14 +83,16 @@ def _exited(detail: Detail) -> str:
         return f"{said} and left processes behind: went to the background?"
     if memory := _out_of_memory(detail):
         return f"{said}{memory}"
-    return f"{said} before it was ready" if "before_ready" in detail else said
+    said += " before it was ready" if "before_ready" in detail else ""
+    return said + _after_signal(detail) + _told(detail)
 
 
 def _killed(detail: Detail) -> str:
     number = detail.get("signal")
     if memory := _out_of_memory(detail):
         return f"killed by the kernel{memory}"
-    return "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+    said = "killed by a signal" if number is None else f"killed by {signal_name(number)}"
+    return said + _after_signal(detail) + _told(detail)
 
 
 def _out_of_memory(detail: Detail) -> str:
@@ -131,6 +141,25 @@ def _signalled(detail: Detail) -> str:
         return f"ended by {signal_name(detail['signal'])}, which a user sent"
     code = detail.get("exit_code")
     return "ended by a signal that a user sent" + ("" if code is None else f", with exit code {code}")
+
+
+def _reload_refused(detail: Detail) -> str:
+    why = detail.get("why")
+    said = "reload refused, nothing sent" + (f": {why}" if why else "")
+    line = telling(detail.get("output", ()))
+    return f"{said}: {line}" if line else said
+
+
+def telling(output: Sequence[str]) -> str:
+    """The line of a check's output that tells most: the first one that names a fault, else the last one."""
+    return next(filter(_FAULT.search, output), output[-1] if output else "")
+
+
+def _after_signal(detail: Detail) -> str:
+    """That the process ended soon after a user had sent it a signal."""
+    if detail.get("after_signal") is None:
+        return ""
+    return f", {span(detail.get('after_signal_s'))} after {signal_name(detail['after_signal'])}"
 
 
 def _silent(detail: Detail) -> str:
@@ -216,6 +245,40 @@ def _ready(detail: Detail) -> str:
 def _held(detail: Detail) -> str:
     why = detail.get("held")
     return f"silence not counted: {why}" if why else "silence not counted"
+
+
+def _notify_refused(detail: Detail) -> str:
+    sender = f"process {detail['pid']}" if detail.get("pid") else "another process"
+    return f'notification of {sender} ignored (notify_access = "main")'
+
+
+def _after(detail: Detail) -> str:
+    after = detail.get("after_s")
+    return "" if after is None else f", after {span(after)}"
+
+
+def _reload_timeout(detail: Detail) -> str:
+    within = "in time" if detail.get("after_s") is None else f"within {span(detail['after_s'])}"
+    if detail.get("answered", True):
+        return f"its reload did not end {within} (no READY=1); it runs on"
+    return f"reload signal not answered {within} (no RELOADING=1); it runs on"
+
+
+def _told(detail: Detail) -> str:
+    """What a process said of its failure before it ended; nothing where a decision follows in the line."""
+    if "delay_s" in detail or "breaker" in detail:
+        return ""
+    words = told_error(detail.get("told"))
+    return f"; it said: {words}" if words else ""
+
+
+def told_error(told: object) -> str:
+    """What a process said of its failure: `Permission denied (ERRNO=13), org.example.Error`; empty: nothing."""
+    if not isinstance(told, Mapping):
+        return ""
+    number, text = told.get("errno"), told.get("text")
+    own = f"{text} (ERRNO={number})" if text else f"ERRNO={number}"
+    return ", ".join([own] * bool(number) + [str(told[key]) for key in ("bus", "varlink") if told.get(key)])
 
 
 def _probe_unknown(detail: Detail) -> str:
@@ -337,6 +400,7 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.RESTARTED_BY_USER: "restarted by the user",
     Cause.RESET_BY_USER: "breaker and backoff reset by the user",
     Cause.SIGNALLED_BY_USER: _signalled,
+    Cause.RELOAD_REFUSED: _reload_refused,
     Cause.MAINTENANCE_BEGUN: begun,
     Cause.MAINTENANCE_OVER: "maintenance is over; supervised again",
     Cause.RELOADED: "its configuration changed",
@@ -390,6 +454,11 @@ _PHRASES: dict[str, str | Callable[[Detail], str]] = {
     Cause.PROCESS_ENDED: _process_ended,
     Cause.PROCESS_REPLACED: _process_replaced,
     Cause.STOPPING_BY_ITSELF: "ends by itself (STOPPING=1); silence from here on is no hang",
+    Cause.NOTIFY_REFUSED: _notify_refused,
+    Cause.RELOAD_BEGUN: "reloads its configuration",
+    Cause.RELOAD_DONE: lambda detail: f"has reloaded its configuration{_after(detail)}",
+    Cause.RELOAD_TIMEOUT: _reload_timeout,
+    Cause.DELAY_RESET: "RESTART_RESET=1: its next restart is delayed as the first one",
     Cause.PROBE_UNKNOWN: _probe_unknown,
     Cause.PROBE_KNOWN: _probe_known,
     Cause.TARGET_INFEASIBLE: _wish_refused,

@@ -193,6 +193,14 @@ def test_signal(home: Home) -> None:
     assert home.error("POST", "/v1/signal", {"services": ["redis"], "signal": "WRONG"})[:2] == (400, "usage")
 
 
+def test_a_reload_signal_is_answered_when_its_check_is_done(home: Home) -> None:
+    home.daemon.broken.add("redis")
+    status, code, error = home.error("POST", "/v1/signal", {"services": ["redis"]})
+    assert (status, code, error["hint"]) == (409, "failed", "--no-check sends it.")
+    body = {"services": ["redis"], "check": False}
+    assert home.ask("POST", "/v1/signal", body) == (202, {"instances": ["redis"]})
+
+
 def test_reload_answers_when_it_is_done(home: Home) -> None:
     assert home.ask("POST", "/v1/reload", {"dry_run": True})[1]["applied"] is False
     assert home.ask("POST", "/v1/reload", {})[1]["applied"] is True

@@ -549,6 +549,30 @@ def test_evidence_goes_before_its_event(tmp_path: Path, monkeypatch: pytest.Monk
     assert bench.ledger.evidence(9) is None
 
 
+def test_much_evidence_is_removed_in_small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To remove hundreds of large pieces at once would hold the event loop for a tenth of a second."""
+    monkeypatch.setattr(ledger_upkeep, "EVIDENCE_KEPT", 2)
+    bench = Bench(tmp_path / "ledger.db", deferred=True)
+    bench.ledger.append([record(evidence={"a": 1}) for _ in range(3 * ledger_upkeep.EVIDENCE_STEP)], AT)
+    left = []
+    while bench.later:
+        bench.later.pop(0)[1]()
+        left.append(sum("evidence_id" in e["detail"] for e in bench.ledger.events(EventQuery())))
+    steps = [before - after for before, after in zip(left, left[1:], strict=False)]
+    assert max(steps) <= ledger_upkeep.EVIDENCE_STEP
+    assert left[-1] == 2
+
+
+def test_damaged_details_do_not_shift_those_of_others(bench: Bench) -> None:
+    """They are parsed together."""
+    bench.ledger.append([record(number=n) for n in range(4)], AT)
+    db = bench.ledger._db
+    assert db is not None
+    db.execute("UPDATE events SET detail = '{},{}' WHERE id = 2")
+    db.execute("UPDATE events SET detail = '{\"number\":' WHERE id = 3")
+    assert [e["detail"].get("number") for e in bench.ledger.events(EventQuery())] == [0, None, None, 3]
+
+
 @pytest.mark.parametrize("deferred", [False, True])
 def test_the_log_does_not_grow_for_ever(tmp_path: Path, deferred: bool) -> None:
     bench = Bench(tmp_path / "ledger.db", deferred=deferred)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -105,6 +106,22 @@ def port() -> Iterator[int]:
 
 
 # -- readiness -------------------------------------------------------------------------------------------------------
+
+
+def test_the_connection_of_all_probes_is_closed_with_the_watch(real: World, port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        real.watch(Purpose.HEARTBEAT, beat=HeartbeatSpec(source="http", http=url, interval=0.01, keep_alive=True))
+        connection, _ = listener.accept()
+        with connection:
+            for _ in range(3):
+                beats = len(real.posted)
+                run_until(real.loop, lambda: bool(select.select([connection], [], [], 0)[0]))
+                assert connection.recv(4096).startswith(b"GET / ")
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                real.until(Heartbeat, beats + 1)
+            real.monitors.unwatch("web@1")
+            assert connection.recv(4096) == b""
 
 
 def test_ready_by_delay(fake: World) -> None:

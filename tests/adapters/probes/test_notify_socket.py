@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
+from supervisor.adapters.linux.mounts import LOCAL
 from supervisor.adapters.probes import descriptor_sink
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
@@ -93,7 +96,7 @@ def test_a_stepped_clock_is_not_believed(house: House, monkeypatch: pytest.Monke
 
 
 def test_garbage_is_counted_and_what_follows_is_heard(house: House) -> None:
-    for datagram in (b"", b"\0" * 4096, b"FDSTORE=1", b"\xff=\n\n="):
+    for datagram in (b"", b"\0" * 4096, b"X_OWN=1", b"\xff=\n\n="):
         house.send(datagram)
     house.send(b"WATCHDOG=1")
     house.receive(1)
@@ -182,7 +185,7 @@ def nulls() -> int:
 def test_passed_descriptors_do_not_stay(house: House) -> None:
     before = nulls()
     null = os.open("/dev/null", os.O_RDONLY)
-    for datagram in (b"FDSTORE=1", b"x" * 5000, b"WATCHDOG=1"):
+    for datagram in (b"X_OWN=1", b"x" * 5000, b"WATCHDOG=1"):
         house.send_with(datagram, *[null] * 200)
     os.close(null)
     house.send(b"STATUS=after")
@@ -359,3 +362,78 @@ def run_until_orphaned(pid: int, main: int) -> None:
 
     run_until(loop, orphaned)
     loop.close()
+
+
+def wanting(house: House, room: int) -> list[tuple[list[int], int]]:
+    """Want the descriptors of each datagram from now on; returns what comes."""
+    taken: list[tuple[list[int], int]] = []
+
+    def deliver(*delivered: Any) -> tuple[Any, int]:
+        house.delivered.append(delivered)
+        return lambda descriptors, refused: taken.append((descriptors, refused)), room
+
+    house.notify._deliver = deliver
+    return taken
+
+
+def test_wanted_descriptors_are_passed_on_as_many_as_there_is_room_for(house: House) -> None:
+    taken = wanting(house, 2)
+    memory = os.memfd_create("state")
+    reader, writer = os.pipe()
+    house.send_with(b"FDSTORE=1", memory, reader, writer)
+    run_until(house.loop, lambda: bool(taken))
+    ((first, second), refused), targets = taken[0], [str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in taken[0][0]]
+    assert refused == 1 and targets[0].startswith("/memfd:state") and targets[1].startswith("pipe:")
+    assert not os.get_inheritable(first) and not os.get_inheritable(second)
+    for fd in (memory, reader, writer, first, second):
+        os.close(fd)
+    house.send(b"STATUS=after")
+    assert house.receive(2)[1][2] == Message(status="after")
+
+
+def test_a_file_on_a_file_system_that_may_not_answer_is_not_passed_on(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(descriptor_sink, "_SCRIPT", descriptor_sink._SCRIPT.replace(str(sorted(LOCAL)), "[b'tmpfs ']"))
+    taken = wanting(house, 9)
+    one, other = socket.socketpair()
+    house.send_with(b"FDSTORE=1", here, one.fileno(), other.fileno())
+    run_until(house.loop, lambda: bool(taken))
+    descriptors, refused = taken[0]
+    assert refused == 1 and all(stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in descriptors)
+    for fd in (here, *descriptors):
+        os.close(fd)
+    one.close()
+    other.close()
+
+
+def test_where_no_helper_can_be_started_nothing_comes_and_that_is_known(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    taken = wanting(house, 9)
+    memory = os.memfd_create("state")
+    house.send_with(b"FDSTORE=1", memory)
+    os.close(memory)
+    run_until(house.loop, lambda: bool(taken))
+    assert taken == [([], 0)] and house.problems
+
+
+def test_a_helper_that_hangs_gives_nothing_and_the_next_one_does(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptor_sink, "PATIENCE", 0.05)
+    script = descriptor_sink._SCRIPT
+    monkeypatch.setattr(descriptor_sink, "_SCRIPT", "import signal; signal.pause()")
+    taken = wanting(house, 9)
+    memory = os.memfd_create("state")
+    house.send_with(b"FDSTORE=1", memory)
+    os.close(memory)
+    run_until(house.loop, lambda: bool(taken))
+    assert taken[0] == ([], 0)
+    monkeypatch.setattr(descriptor_sink, "_SCRIPT", script)
+    run_until(house.loop, lambda: bool(taken[-1][0]), timeout=60)
+    assert len(taken[-1][0]) == 1 and len(house.delivered) == 1, "it is delivered once"
+    os.close(taken[-1][0][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
 import signal
 import socket
@@ -206,6 +207,108 @@ def test_urls(loop: EventLoop, url: str, host: str, port: int) -> None:
 def test_any_head_is_read(parts: list[bytes]) -> None:
     status = read_status(b"".join(parts))
     assert status is None or isinstance(status, str) or 100 <= status <= 999
+
+
+# -- a connection for all probes ------------------------------------------------------------------------------------
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Keeping(Server):
+    """It keeps its connections open, and answers each with the next of `answers`; None: it closes instead."""
+
+    def __init__(self, loop: EventLoop, *answers: bytes | None) -> None:
+        super().__init__(loop, lambda _request: b"")
+        self.answers = list(answers)
+
+    def read(self, connection: socket.socket) -> None:
+        request = connection.recv(65536)
+        answer = self.answers.pop(0) if request else None
+        if answer is not None:
+            self.requests.append(request)
+            connection.sendall(answer)
+            return
+        self.loop.unregister(connection.fileno())
+        connection.close()
+
+
+def keeping(loop: EventLoop, *answers: bytes | None) -> tuple[Keeping, HttpTarget]:
+    server = Keeping(loop, *answers)
+    return server, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(loop), keep_alive=True)
+
+
+def test_a_connection_that_the_server_keeps_is_used_again(loop: EventLoop) -> None:
+    server, target = keeping(loop, *[WHOLE] * 4)
+    assert [ask(loop, target) for _ in range(4)] == [None] * 4
+    assert len(server.requests) == 4 and len(server.connections) == 1
+    assert b"Connection: keep-alive" in server.requests[0]
+    target.close()
+    target.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\n\n",
+    ],
+)
+def test_a_connection_with_more_to_come_or_none_is_not(loop: EventLoop, answer: bytes) -> None:
+    server, target = keeping(loop, answer, answer)
+    assert [ask(loop, target) for _ in range(2)] == [None] * 2
+    assert len(server.connections) == 2
+    target.close()
+    server.close()
+
+
+def test_the_end_of_a_kept_connection_is_no_failure(loop: EventLoop) -> None:
+    """The server may end an idle connection at any moment; a GET can be repeated."""
+    server, target = keeping(loop, b"HTTP/1.1 204 No Content\r\n\r\n", None, WHOLE, WHOLE, WHOLE)
+    assert [ask(loop, target) for _ in range(2)] == [None] * 2
+    assert len(server.connections) == 2, "closed in place of an answer"
+    for reset in (False, True):
+        kept = server.connections[-1]
+        loop.unregister(kept.fileno())
+        if reset:
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        kept.close()
+        assert ask(loop, target) is None, "closed before"
+    assert len(server.connections) == 4
+    server.close()
+    assert ask(loop, target) == "connection refused", "and then there is none"
+
+
+def test_a_kept_connection_without_an_answer_is_a_failure(loop: EventLoop) -> None:
+    server, target = keeping(
+        loop, WHOLE, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", b"HTTP/1.1 200 OK\r\n", WHOLE
+    )
+    assert [ask(loop, target) for _ in range(2)] == [None, "HTTP 503"]
+    assert ask(loop, target, 0.2) == "no answer within 0.2s"
+    assert len(server.connections) == 1
+    assert ask(loop, target) is None and len(server.connections) == 2
+    target.close()
+    server.close()
+
+
+def test_a_get_on_this_host_is_sent_without_a_wait_for_the_connection(
+    loop: EventLoop, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One registration in epoll for each probe: for the answer."""
+    server = serve(lambda _request: b"HTTP/1.1 200 OK\r\n\r\n")
+    registered: list[int] = []
+    real = loop.register
+
+    def register(fd: int, callback: Callable[[int], None], events: int = select.EPOLLIN) -> None:
+        registered.append(events)
+        real(fd, callback, events)
+
+    monkeypatch.setattr(loop, "register", register)
+    assert ask(loop, HttpTarget(f"http://127.0.0.1:{server.port}/", Resolver(loop))) is None
+    assert registered == [select.EPOLLIN] * 2, "the answer, and the server's own end"
 
 
 # -- TCP -------------------------------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import child_status, foreign_status
-from supervisor.adapters.processes import cgroup_migration, own_children, table
+from supervisor.adapters.processes import cgroup_migration, look_pace, marks, own_children, table
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
-from supervisor.adapters.processes.descendant_tree import DescendantTree
+from supervisor.adapters.processes.descendant_tree import DescendantTree, ProcessScan
 from supervisor.adapters.processes.spawn import Spawner, raise_descriptor_limit, reset_inherited_state
 from supervisor.adapters.processes.table import ProcessTable, become_subreaper
 from supervisor.adapters.processes.trees import Trees
@@ -146,6 +146,111 @@ def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypat
     bench.until(lambda: len(bench.of(Exited)) == len(pids))
     assert looks.count(os.getpid()) == 2, "the second shows that nothing was hidden from the first"
     assert all(exited.tree_empty for exited in bench.of(Exited))
+
+
+def test_a_stop_looks_once_at_a_process_that_is_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was let go on by its pidfd.  So many stops cost as much as what is read for each."""
+    pid = bench.spawn("sleep", "1000")
+    bench.until(lambda: bench.processes.by_instance["web"].settled)
+    paths: list[str] = []
+    real = os.open
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", lambda path, *a, **k: (paths.append(str(path)), real(path, *a, **k))[1])
+        bench.processes.deliver("web", signal.SIGTERM)
+    assert paths.count(f"/proc/{pid}/stat") == 1, "to see whether it belongs to the tree, not whether it is stopped"
+    bench.until(lambda: bench.of(Exited))
+
+
+def test_cgroups_without_others_below_them_are_removed_without_a_look(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if bench.trees.root is None:
+        pytest.skip("without cgroups")
+    for name in "abc":
+        (Path(bench.trees.root) / name).mkdir()
+    (Path(bench.trees.root) / "a" / "below").mkdir()
+    listed: list[str] = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(Path(path).name), real(path))[1])
+    bench.trees.close()
+    monkeypatch.undo()
+    assert listed == [Path(bench.trees.root).name, "a"]
+    assert not Path(bench.trees.root).exists()
+
+
+def test_what_ends_during_a_pause_is_handled_by_one_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the ends come, looks take at most a part of the time."""
+    pids = {f"web{n}": bench.spawn("sleep", "1000", name=f"web{n}") for n in range(3)}
+    bench.until(lambda: all(process.settled for process in bench.processes.by_instance.values()))
+    later: list[Callable[[], None]] = []
+    looks: list[int] = []
+    children, mine = procfs.children, os.getpid()
+    with monkeypatch.context() as patch:
+        patch.setattr(look_pace, "pause_left", lambda: 1000.0)
+        patch.setattr(bench.loop, "call_at", lambda _when, callback: later.append(callback))
+        patch.setattr(
+            procfs, "children", lambda pid: (looks.append(pid), [p for p in children(pid) if p in pids.values()])[1]
+        )
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            bench.loop.turn()
+        assert bench.of(Exited) == []
+        assert all(_is_zombie(pid) for pid in pids.values()), "a daemon that took over now would find how they ended"
+        handle = [callback for callback in later if callback == bench.processes._all_exited]
+        assert len(handle) == 1
+        handle[0]()
+    assert [exited.signal for exited in bench.of(Exited)] == [signal.SIGKILL] * 3
+    assert looks.count(mine) == 2
+    assert not any(procfs.stat(pid) for pid in pids.values())
+
+
+def test_the_ends_of_many_adopted_processes_take_few_looks_at_proc(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are no descendants of the daemon, so what they leave is looked for in all of /proc, for all at once."""
+    names = [f"web{n}" for n in range(8)]
+    mother = subprocess.Popen(
+        [sys.executable, "-c", _STARTS_MARKED, *(str(marks.mark_for(bench.id, name)) for name in names)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert mother.stdout is not None
+    for name in names:
+        pid = int(mother.stdout.readline())
+        main = (pid, procfs.start_time(pid) or 0)
+        assert bench.processes.adopt(name, 5, main, bench.trees.find(name, main)) is not None
+    looks: list[int] = []
+    pids = procfs.pids
+    monkeypatch.setattr(procfs, "pids", lambda: (looks.append(1), pids())[1])
+    monkeypatch.setattr(ProcessScan, "GOOD_FOR", PATIENCE)
+    for name in names:
+        bench.processes.deliver(name, signal.SIGTERM)
+    assert len(looks) <= 1
+    mother.wait()
+    looks.clear()
+    bench.until(lambda: len(bench.of(Exited)) == len(names))
+    assert len(looks) == 2, "the second shows that nothing was hidden from the first"
+    assert all(exited.tree_empty for exited in bench.of(Exited))
+
+
+_STARTS_MARKED = """
+import resource, subprocess, sys
+hard = resource.getrlimit(10)[1]
+started = []
+for mark in sys.argv[1:]:
+    resource.setrlimit(10, (int(mark), hard))
+    started.append(subprocess.Popen(["sleep", "1000"], start_new_session=True))
+    print(started[-1].pid, flush=True)
+for one in started:
+    one.wait()
+"""
+"""Starts a process with each of these marks, and reaps them all."""
+
+
+def _is_zombie(pid: int) -> bool:
+    stat = procfs.stat(pid)
+    return stat is not None and stat.state == "Z"
 
 
 def test_an_exit_is_seen_with_its_code(bench: Bench) -> None:

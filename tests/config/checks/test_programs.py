@@ -141,8 +141,19 @@ NGINX = (
     ],
 )
 def test_what_is_noted(command: list[str], keys: str, said: list[str], tmp_path: Path) -> None:
-    notes = found(tmp_path, f"[services.web]\ncommand = {words(tmp_path, command)}\n{keys}\n")
-    assert [note.partition(": services.web.")[2] for note in notes] == said
+    text = f"[services.web]\ncommand = {words(tmp_path, command)}\nreload_check = 'true'\n{keys}\n"
+    assert [note.partition(": services.web.")[2] for note in found(tmp_path, text)] == said
+
+
+def test_a_program_that_a_broken_file_ends_at_a_reload_needs_a_check(tmp_path: Path) -> None:
+    """`found` leaves the folder out of what is said."""
+    command = words(tmp_path, ["sshd", "-D", "-f", "x"])
+    (note,) = found(tmp_path, f"[services.web]\ncommand = {command}\n")
+    assert note.endswith(
+        "services.web.reload_check: a reload with an error in the configuration ends sshd (exit 255); "
+        'write reload_check = ["sshd", "-t", "-D", "-f", "x"]'
+    )
+    assert found(tmp_path, f"[services.web]\ncommand = {words(tmp_path, ['haproxy', '-f', 'x'])}\n") == []
 
 
 def test_a_socket_that_the_program_would_not_take_is_noted(tmp_path: Path) -> None:

@@ -3,9 +3,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from supervisor.config.load import load
 from supervisor.config.source import locate
@@ -41,7 +44,7 @@ def test_the_name_is_found(tmp_path: Path, text: str, name: str) -> None:
     file = tmp_path / "app" / "services.toml"
     file.parent.mkdir()
     file.write_text(text)
-    assert locate.locations(file).name == (name if name == "x" else default_name(file))
+    assert locate.locations(file).name == (name if name == "x" else default_name(str(file)))
 
 
 @pytest.mark.parametrize(
@@ -63,12 +66,12 @@ def test_where_things_are_kept(
     monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 7)
     monkeypatch.setenv("HOME", "/home/seven")
     file = "/srv/app/services.toml"
-    assert locate.locate(Path(file), {"name": "app"}, env) == ("app", runtime, state, file)
+    assert locate.locate(file, {"name": "app"}, env) == ("app", runtime, state, file)
 
 
 def test_given_directories_are_relative_to_the_file() -> None:
     table = {"runtime_dir": "run", "state_dir": "/${WHERE}"}
-    assert locate.locate(Path("/srv/app/services.toml"), table, {"WHERE": "x"})[:3] == (
+    assert locate.locate("/srv/app/services.toml", table, {"WHERE": "x"})[:3] == (
         "app",
         "/srv/app/run",
         "/x",
@@ -94,19 +97,19 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_the_default_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     system_wide = tmp_path / "etc.toml"
-    monkeypatch.setattr(locate, "SYSTEM_WIDE", system_wide)
+    monkeypatch.setattr(locate, "SYSTEM_WIDE", str(system_wide))
     monkeypatch.chdir(tmp_path)
-    assert locate.default_path() == Path("services.toml")
+    assert locate.default_path() == "services.toml"
     system_wide.touch()
-    assert locate.default_path() == system_wide
+    assert locate.default_path() == str(system_wide)
     Path("services.toml").touch()
-    assert locate.default_path() == Path("services.toml")
+    assert locate.default_path() == "services.toml"
 
 
 @pytest.fixture
 def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current directory, two below `tmp_path`."""
-    monkeypatch.setattr(locate, "SYSTEM_WIDE", tmp_path / "etc.toml")
+    monkeypatch.setattr(locate, "SYSTEM_WIDE", f"{tmp_path}/etc.toml")
     monkeypatch.setattr(locate, "look_up", lambda *_: None)
     below = tmp_path / "app" / "src"
     below.mkdir(parents=True)
@@ -118,18 +121,18 @@ def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_nearest_file_above_is_taken(tmp_path: Path, below: Path) -> None:
     (tmp_path / "etc.toml").touch()
     (tmp_path / "services.toml").touch()
-    assert locate.default_path() == tmp_path / "services.toml", "rather than the system-wide one"
+    assert locate.default_path() == str(tmp_path / "services.toml"), "rather than the system-wide one"
     (below.parent / "services.toml").touch()
-    assert locate.default_path() == below.parent / "services.toml"
+    assert locate.default_path() == str(below.parent / "services.toml")
     (below / "services.toml").touch()
-    assert locate.default_path() == Path("services.toml")
+    assert locate.default_path() == "services.toml"
 
 
 def test_a_linked_folder_above_keeps_its_name(tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "current").symlink_to("app")
     (below.parent / "services.toml").touch()
     monkeypatch.setenv("PWD", f"{tmp_path}/current/src")
-    assert locate.default_path() == tmp_path / "current" / "services.toml"
+    assert locate.default_path() == str(tmp_path / "current" / "services.toml")
 
 
 def test_a_daemon_whose_file_is_gone_is_not_taken_for_that_of_a_file_above(
@@ -139,7 +142,7 @@ def test_a_daemon_whose_file_is_gone_is_not_taken_for_that_of_a_file_above(
     (tmp_path / "services.toml").touch()
     known = Locations("src", "/r", "/s", f"{below}/services.toml")
     monkeypatch.setattr(locate, "look_up", lambda file, _env: known if file == known.file else None)
-    assert locate.default_path() == Path("services.toml")
+    assert locate.default_path() == "services.toml"
 
 
 def test_a_directory_or_file_that_others_can_change_is_passed_over(tmp_path: Path, below: Path) -> None:
@@ -149,12 +152,12 @@ def test_a_directory_or_file_that_others_can_change_is_passed_over(tmp_path: Pat
     for place, mode in ((below.parent, 0o1777), (below.parent, 0o777), (near, 0o666)):
         before = place.stat().st_mode
         place.chmod(mode)
-        assert locate.default_path() == tmp_path / "services.toml"
+        assert locate.default_path() == str(tmp_path / "services.toml")
         place.chmod(before)
-    assert locate.default_path() == near
+    assert locate.default_path() == str(near)
     near.unlink()
     near.mkdir()
-    assert locate.default_path() == tmp_path / "services.toml"
+    assert locate.default_path() == str(tmp_path / "services.toml")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
@@ -167,35 +170,35 @@ def test_what_another_user_owns_is_passed_over_unless_he_is_trusted(
     for place in (near, below.parent):
         os.chown(place, 12345, 12345)
         monkeypatch.delenv("SUPERVISOR_TRUSTED_USERS", raising=False)
-        assert locate.default_path() == tmp_path / "services.toml"
+        assert locate.default_path() == str(tmp_path / "services.toml")
         monkeypatch.setenv("SUPERVISOR_TRUSTED_USERS", "12345")
-        assert locate.default_path() == near
+        assert locate.default_path() == str(near)
         os.chown(place, 0, 0)
     monkeypatch.delenv("SUPERVISOR_TRUSTED_USERS")
     near.unlink()
     (tmp_path / "foreign").touch()
     near.symlink_to(tmp_path / "foreign")
     os.chown(tmp_path / "foreign", 12345, 12345)
-    assert locate.default_path() == tmp_path / "services.toml"
+    assert locate.default_path() == str(tmp_path / "services.toml")
 
 
 def test_the_search_ends_at_the_border_of_the_file_system(
     tmp_path: Path, below: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "services.toml").touch()
-    real = Path.stat
+    real = os.stat
 
-    def other_device(path: Path, **options: bool) -> os.stat_result:
+    def other_device(path: str, **options: bool) -> os.stat_result:
         found = real(path, **options)
-        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if path == below.parent else found
+        return os.stat_result((*found[:2], found.st_dev + 1, *found[3:])) if path == str(below.parent) else found
 
-    monkeypatch.setattr(Path, "stat", other_device)
-    assert locate.default_path() == Path("services.toml")
+    monkeypatch.setattr(os, "stat", other_device)
+    assert locate.default_path() == "services.toml"
 
 
 def test_a_current_directory_that_is_gone_has_nothing_above_it(below: Path) -> None:
     below.rmdir()
-    assert locate.default_path() == Path("services.toml")
+    assert locate.default_path() == "services.toml"
 
 
 def test_it_needs_none_of_the_heavy_modules() -> None:
@@ -213,11 +216,11 @@ def test_a_relative_path_begins_where_the_shell_says(tmp_path: Path, monkeypatch
     current.symlink_to(release)
     monkeypatch.chdir(release)
     monkeypatch.setenv("PWD", str(current))
-    assert locate.absolute("services.toml") == current / "services.toml"
-    assert locate.absolute("../x.toml") == tmp_path / "x.toml"
+    assert locate.absolute("services.toml") == str(current / "services.toml")
+    assert locate.absolute("../x.toml") == str(tmp_path / "x.toml")
     for outdated in (str(tmp_path), f"{current}/", "releases/1", "", f"{tmp_path}/gone"):
         monkeypatch.setenv("PWD", outdated)
-        assert locate.absolute("services.toml") == release / "services.toml"
+        assert locate.absolute("services.toml") == str(release / "services.toml")
 
 
 def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,4 +229,29 @@ def test_a_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "gone").rmdir()
     with pytest.raises(ConfigError, match="current directory no longer exists"):
         locate.absolute("services.toml")
-    assert locate.absolute("/x/services.toml") == Path("/x/services.toml")
+    assert locate.absolute("/x/services.toml") == "/x/services.toml"
+
+
+PLAIN_LINES = st.sampled_from(
+    [
+        "", "  # a comment", "\t", 'name = "x"', "name = 'x' # y", "state_dir=\"/s p\"", 'name = "a\\u0041"',
+        "wait_ready = true",
+        "max_concurrent_restarts = 12#", "max_concurrent_restarts = 012", "a.b = 1", '"name" = "x"', "name = x", "name",
+        'name = "x" y', "name = \"a", "name = [", "]", "[services.a]", "[supervisor.http]", "x_-1 = false", "x = +1",
+        "name = \"\x01\"", "name = \"\t\"", "= 1", "x = 1\r", "\rx = 1", "é = 1", "x = 1_0", "x = ²", 'name = ""',
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(PLAIN_LINES, max_size=2), st.lists(PLAIN_LINES, max_size=4), st.sampled_from(["", " ", " # x", " x"]))
+def test_what_is_read_without_a_parser_is_what_the_parser_reads(head: list[str], body: list[str], after: str) -> None:
+    section = locate._own_lines("\n".join([*head, f"[ supervisor ]{after}", *body]))
+    found = locate._plain_values(section)
+    if found is not None:
+        assert tomllib.loads("\n".join(section)).get("supervisor", {}) == found
+
+
+def test_a_usual_file_is_read_without_a_parser() -> None:
+    text = '# mine\n\n[supervisor]  # all optional\nname = "x"\nwait_ready = true\r\n\n[services.a]\ncommand = ["b"]\n'
+    assert locate._plain_values(locate._own_lines(text)) == {"name": "x", "wait_ready": True}
+    assert locate._plain_values(locate._own_lines('[services.a]\ncommand = ["b"]\n')) == {}

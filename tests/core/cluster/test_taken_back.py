@@ -55,6 +55,27 @@ def test_the_way_back_goes_by_waves() -> None:
     assert world["c"].text == "one"
 
 
+def test_a_way_back_that_hangs_ends_as_soon_as_a_person_waits_no_longer() -> None:
+    world, slow = stuck()
+    slow.hear = lambda: None  # type: ignore[method-assign]
+    world.push("", "c", undo=True, takes_back=2, timeout=36_000.0)
+    world.turns(50)
+    assert world.record.phase is Phase.RETURNING
+    refused = world.push("three", "a")
+    world.turns()
+    assert refused.outcome is not None
+    assert refused.outcome["error"].endswith("`supervisor cluster undo --timeout 30s` waits no longer for it")
+    longer = world.push("", "a", undo=True, takes_back=2, timeout=72_000.0)
+    world.turns(5)
+    assert longer.outcome is not None and longer.outcome["done"] and world.record.timeout == 36_000.0
+    order = world.push("", "a", undo=True, takes_back=2, timeout=2.0)
+    world.turns(5)
+    assert order.outcome is not None and order.outcome["done"] and world.record.timeout == 2.0
+    world.turns(60)
+    assert world.record.phase is Phase.SETTLED and world.record.in_force == 1
+    assert world.record.history[-1].state is State.ROLLED_BACK
+
+
 def test_the_first_push_of_all_is_taken_back_to_each_hosts_own_file() -> None:
     world = World("ab")
     world["b"].hear = lambda: None  # type: ignore[method-assign]

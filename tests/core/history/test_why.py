@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.history.outlook import prospect
+from supervisor.core.history.outlook import prospect, standing
 from supervisor.core.history.why import evidence_of, headline, incidents_of, one_incident, tell, why
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
@@ -489,6 +489,37 @@ def test_a_status_whose_age_is_not_known() -> None:
     assert_told(life.told(), "is running and ready (run 1, pid 4242), for 0 s; its STATUS: working.")
 
 
+def test_a_reload_that_is_under_way_or_did_not_end() -> None:
+    life = Life(ready=ReadySpec(notify=True, notify_reload=True), start_timeout=30.0).start()
+    life.step(ev.SendSignal(1)).step(ev.Notified(1), 2.0)
+    assert_told(life.told(), "; it has not answered its reload signal for 2 s.")
+    life.step(ev.ReloadBegun(1)).step(ev.Notified(1), 3.0)
+    assert_told(life.told(), "; it has been reloading its configuration for 5 s.")
+    life.step(ev.Ready(1, "notify"))
+    assert "reload" not in life.told().splitlines()[0]
+    life.step(ev.ReloadBegun(1)).deadline()
+    assert_told(life.told(), "; its reload, begun 30 s ago, did not end in time.")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["conn"], "for its next process it has stored a descriptor: conn."),
+        (["conn", "state", "conn"], "for its next process it has stored descriptors: conn (2), state."),
+    ],
+)
+def test_what_it_has_stored(names: list[str], said: str) -> None:
+    life = Life().start()
+    row = instance_view(life.instance, life.now)
+    row["stored"] = names
+    assert standing(row).endswith(said.removesuffix("."))
+
+
+def test_what_it_said_of_its_failure() -> None:
+    life = Life().start().step(ev.ErrorTold(1, 13, "Permission denied", "org.example.No")).crash(1.0, 4)
+    assert_told(life.told(), "it said: Permission denied (ERRNO=13), org.example.No\n")
+
+
 def test_the_last_order_says_who_gave_it() -> None:
     by = {"uid": 0, "user": "root", "pid": 123, "command": ["/usr/bin/supervisor", "stop", "web"]}
     life = Life().start()
@@ -498,6 +529,40 @@ def test_the_last_order_says_who_gave_it() -> None:
         "at": to_iso(T0 + 2.0), "says": "stopped by root, with `supervisor stop web` (pid 123)",
     }  # fmt: skip
     assert_told(life.told(), "stopped by root, with `supervisor stop web`")
+
+
+def test_a_reload_that_was_refused_is_told_until_one_has_passed() -> None:
+    refused = ev.ReloadRefused(1, "exit code 3", ("conf:1: unknown word", "x" * 300))
+    life = Life().start()
+    assert "refused" not in life.why()
+    life.step(refused, 1.0).step(ev.Reset(), 1.0)
+    assert life.why()["refused"] == {
+        "at": to_iso(T0 + 1.0),
+        "says": "SIGHUP was not sent, because reload_check has not passed: exit code 3",
+        "output": ["conf:1: unknown word", "x" * 200],
+    }
+    assert_told(
+        life.told(), "reload_check has not passed: exit code 3.  It runs on as it was:", "  conf:1: unknown word"
+    )
+    life.step(ev.SendSignal(1), 1.0)
+    assert "refused" not in life.why()
+    life.step(refused, 1.0).crash(10.0, 1)
+    life.step(ev.Timeout(), 10.0).step(ev.StartPermitted()).step(ev.Spawned(2, 5))
+    assert "refused" not in life.why()
+
+
+@pytest.mark.parametrize(("after", "said"), [(0.2, True), (10.5, False)])
+def test_an_end_soon_after_a_signal_is_told_with_it_as_long_as_it_fails(after: float, said: bool) -> None:
+    life = Life(ready=ReadySpec(notify=True)).start().step(ev.SendSignal(1)).crash(after, 78)
+    assert ("exited with code 78, 0.2 s after SIGHUP" in life.told()) is said
+    assert "fails_since" not in life.why(), "it is told as an incident"
+    for _ in range(3):
+        life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 7)).crash(0.1, 78)
+    found = {"at": to_iso(T0 + 0.25 + 0.2), "says": "exited with code 78, 0.2 s after SIGHUP"}
+    assert life.why().get("fails_since") == (found if said else None)
+    assert ("It fails since" in life.told()) is said
+    life.deadline().start()
+    assert "fails_since" not in life.why(), "it is ready again"
 
 
 def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:

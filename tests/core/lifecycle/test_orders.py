@@ -82,6 +82,7 @@ def test_all_orders_of_the_service_set_carry_who_gave_them() -> None:
     world = World(spec("db"), spec("web", depends_on=["db"]))
     fleet = world.service_set
     world.take(fleet.start(["web"], 1.0, by=BY))
+    world.take(fleet.refuse_reload(["web"], ev.ReloadRefused(1, "exit code 1", by=BY), 1.0))
     world.take(fleet.signal({"web": 18}, 1.0, BY))
     world.take(fleet.reset(["db"], 1.0, BY))
     world.take(fleet.restart(["db"], 1.0, BY))
@@ -93,7 +94,8 @@ def test_all_orders_of_the_service_set_carry_who_gave_them() -> None:
     found = {(record.instance, record.cause) for record in world.records if record.detail.get("by") == BY}
     assert found == {
         ("db", Cause.STARTED_BY_USER), ("web", Cause.STARTED_BY_USER), ("web", Cause.SIGNALLED_BY_USER),
-        ("db", Cause.RESET_BY_USER), ("db", Cause.RESTARTED_BY_USER), ("db", Cause.STOPPED_BY_USER),
+        ("web", Cause.RELOAD_REFUSED), ("db", Cause.RESET_BY_USER), ("db", Cause.RESTARTED_BY_USER),
+        ("db", Cause.STOPPED_BY_USER),
         ("web", Cause.STOPPED_BY_USER), ("db", Cause.RELOADED), ("web", Cause.REMOVED), ("other", Cause.ADDED),
         ("db", Cause.SHUTDOWN), ("other", Cause.SHUTDOWN),
     }  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.model import events as ev
-from supervisor.core.model.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message, events, parse
+from supervisor.core.model.sdnotify import MAX_DATAGRAM, MAX_STATUS, Message, error_told, events, parse
 from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, Scope, ServiceSpec
 
 FIELDS = [
@@ -26,8 +26,16 @@ FIELDS = [
     (b"STOPPING=1", Message(stopping=True)),
     (b"EXTEND_TIMEOUT_USEC=30000000", Message(extend=30.0)),
     (b"MAINPID=4711", Message(main_pid=4711)),
+    (b"MAINPID=7\nMAINPIDFDID=18446744073709551615", Message(main_pid=7, main_pidfd_id=2**64 - 1)),
+    (b"MAINPIDFD=1", Message(main_pidfd=True)),
+    (b"RELOADING=1\nMONOTONIC_USEC=2500000", Message(reloading=True, monotonic=2.5)),
     (b"ERRNO=2", Message(errno=2)),
-    (b"EXIT_STATUS=255", Message(exit_status=255)),
+    (b"BUSERROR=org.example.No", Message(bus_error="org.example.No")),
+    (b"VARLINKERROR=org.example.No\x1b", Message(varlink_error="org.example.No")),
+    (b"RESTART_RESET=1", Message(delay_reset=True)),
+    (b"FDSTORE=1\nFDNAME=a b\nFDPOLL=0", Message(fd_store=True, fd_name="a b", fd_unwatched=True)),
+    (b"FDSTORE=1\nFDNAME=" + b"x" * 255, Message(fd_store=True, fd_name="x" * 255)),
+    (b"FDSTOREREMOVE=1\nFDNAME=x", Message(fd_remove=True, fd_name="x")),
     (b"BARRIER=1", Message(barrier=True)),
     (b"WATCHDOG=1\nSENT_USEC=1500000", Message(beat=True, sent=1.5)),
     (b"READY=1\nSTATUS=up\nMAINPID=1\nX_OWN=1", Message(ready=True, status="up", main_pid=1)),
@@ -47,7 +55,15 @@ NONSENSE = [
     b"ready=1",
     b" READY=1",
     b"WATCHDOG=2",
-    b"FDSTORE=1\nFDNAME=x",
+    b"FDSTORE=yes",
+    b"FDPOLL=1",
+    b"FDNAME=",
+    b"FDNAME=a:b",
+    b"FDNAME=a\tb",
+    "FDNAME=Tür".encode(),
+    b"FDNAME=" + b"x" * 256,
+    b"MAINPIDFDID=0",
+    b"READY=1\nBARRIER=1",
     b"MAINPID=0",
     b"MAINPID=-1",
     b"MAINPID=+7",
@@ -132,6 +148,10 @@ def test_what_a_process_says_for_itself_is_not_said_for_the_instance() -> None:
         (b"STATUS=x", PROBED, [ev.Notified(3), ev.StatusText(3, "x")]),
         (b"WATCHDOG=1\nSTATUS=x", NOTIFIED, [ev.Heartbeat(3, 9.0), ev.StatusText(3, "x")]),
         (b"EXTEND_TIMEOUT_USEC=5000000", PROBED, [ev.Notified(3), ev.Extended(3, 5.0)]),
+        (b"RELOADING=1", NOTIFIED, [ev.Notified(3), ev.ReloadBegun(3)]),
+        (b"RELOADING=1\nMONOTONIC_USEC=8900000", NOTIFIED, [ev.Notified(3), ev.ReloadBegun(3, 8.9)]),
+        (b"RELOADING=1", PROBED, [ev.Notified(3)]),
+        (b"RESTART_RESET=1", PROBED, [ev.Notified(3), ev.DelayReset(3)]),
         (b"STOPPING=1\nMAINPID=3", NOTIFIED, [ev.Notified(3)]),
         (b"STOPPING=1", EACH, [ev.Notified(3), ev.Stopping(3)]),
         (b"WATCHDOG=1\nBUSY_USEC=2000000\nBUSY=a task", EACH, [ev.Heartbeat(3, 9.0, None, None, 2.0, "a task")]),
@@ -143,3 +163,19 @@ def test_what_it_means(datagram: bytes, spec: ServiceSpec, expected: list[ev.Eve
     message = parse(datagram)
     assert message is not None
     assert events(message, spec, 3, 9.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("datagram", "expected"),
+    [
+        (b"ERRNO=13", ev.ErrorTold(3, 13, "error 13")),
+        (b"ERRNO=0", ev.ErrorTold(3, 0)),
+        (b"BUSERROR=x.No\nERRNO=2", ev.ErrorTold(3, 2, "error 2", "x.No")),
+        (b"VARLINKERROR=x.No", ev.ErrorTold(3, None, "", "", "x.No")),
+        (b"READY=1", None),
+    ],
+)
+def test_what_it_says_of_a_failure(datagram: bytes, expected: ev.ErrorTold | None) -> None:
+    message = parse(datagram)
+    assert message is not None
+    assert error_told(message, 3, lambda number: f"error {number}") == expected

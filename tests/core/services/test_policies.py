@@ -12,7 +12,7 @@ from supervisor.core.model.spec import Plan, ServiceSpec, SocketSpec, Supervisor
 from supervisor.core.services.host_requirements import descriptor_shortage, distant_directories, runtime_directory_mode
 from supervisor.core.services.monitoring_policy import MonitoringChange, monitoring_change
 from supervisor.core.services.problems import KEPT, Problems
-from supervisor.core.services.socket_policy import open_sockets
+from supervisor.core.services.socket_policy import open_sockets, storing
 
 URLS = ("tcp://127.0.0.1:80", "unix:///run/a")
 OPEN = {State.STARTING, State.RUNNING, State.SUSPECT, State.STOPPING, State.BACKOFF}
@@ -34,6 +34,21 @@ def test_the_socket_of_an_instance_that_stays_down_is_closed() -> None:
     instances = [Instance(name, spec, lambda: 0.5) for name in spec.instances]
     instances[1].state = State.RUNNING
     assert open_sockets(instances) == {"tcp://127.0.0.1:81"}
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_is_stored_is_kept_unless_its_service_is_at_rest(state: State) -> None:
+    keeping = Instance("a", ServiceSpec(name="a", command=("x",), fd_store=1), lambda: 0.5)
+    other = Instance("b", ServiceSpec(name="b", command=("x",)), lambda: 0.5)
+    keeping.state = other.state = state
+    assert storing([keeping, other]) == ({"a"} if state in OPEN else set())
+
+
+def test_what_waits_for_a_connection_keeps_what_it_has_stored() -> None:
+    sockets = (SocketSpec(url=URLS[0], on_demand=True),)
+    one = Instance("a", ServiceSpec(name="a", command=("x",), fd_store=1, sockets=sockets), lambda: 0.5)
+    one.goal, one.state = Goal.UP, State.STOPPED
+    assert storing([one]) == {"a"}
 
 
 NOTHING = MonitoringChange(sample=False, apply_limits=False, end=False)
@@ -97,6 +112,23 @@ def test_the_runtime_directory_admits_what_has_to_reach_into_it(
     services = [from_plain(ServiceSpec, {"name": f"s{n}", "command": ["x"], "user": u}) for n, u in enumerate(users)]
     plan = Plan(supervisor=SupervisorSpec(group=group), services=tuple(services))
     assert runtime_directory_mode(plan, 1000) == mode
+
+
+@pytest.mark.parametrize(
+    ("keys", "user", "mode"),
+    [
+        ({"ready": {"notify": True}}, 0, 0o711),
+        ({"ready": {"notify": True}}, 1000, 0o700),
+        ({"ready": {"tcp": "h:1"}}, 0, 0o700),
+        ({"heartbeat": {"source": "notify"}}, 0, 0o711),
+        ({"heartbeat": {"source": "file", "file": "/x"}}, 0, 0o700),
+        ({}, 0, 0o700),
+    ],
+)
+def test_what_root_starts_may_notify_as_another_user(keys: dict[str, object], user: int, mode: int) -> None:
+    service = from_plain(ServiceSpec, {"name": "web", "command": ["x"], **keys})
+    plan = Plan(supervisor=SupervisorSpec(), services=(service,))
+    assert runtime_directory_mode(plan, user) == mode
 
 
 def test_the_daemons_own_directories_are_named_where_they_may_not_answer() -> None:

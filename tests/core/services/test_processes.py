@@ -219,12 +219,12 @@ def test_one_that_was_held_after_its_first_beat_has_max_timeout_again() -> None:
     step(instance, ev.MemberExamined(1, THREE, held="frozen"), 150.6)
     assert instance.members is not None
     three = instance.members.known[THREE]
-    assert instance.troubled
+    assert not instance.takes_beats_only
     beat(instance, 159.9, ONE, TWO)
     step(instance, ev.MemberExamined(1, THREE), 160.0)
     assert (three.since, three.deadline) == (None, 190.0)
     instance.members.count_kill(9, 160.0, 60.0)
-    assert instance.troubled, "the next new process is the one that replaces it"
+    assert not instance.takes_beats_only, "the next new process is the one that replaces it"
 
 
 def test_only_what_is_required_and_missing_explains_a_silence() -> None:

@@ -97,6 +97,9 @@ def test_every_text_has_its_key() -> None:
         (("heartbeat", "file"), "f"),
     ]
     assert (("heartbeat", "exec"), "{port}") in list(texts(PORTS))
+    checked = replace(PORTS, reload_check=("api", "--test", "{port}"))
+    assert (("reload_check",), "{port}") in list(texts(checked))
+    assert for_instance(checked, "api@3").reload_check == ("api", "--test", "18002")
 
 
 @given(st.integers(1, 65_000), st.integers(0, 500), st.integers(1, 500), st.integers(1, 500))

@@ -76,7 +76,7 @@ def test_names_are_resolved_in_start_order(service_set: ServiceSet, patterns: li
         ("wev*", "Known: web"),
         ("wev", "Known: web"),
         ("back:web", "Known: web"),
-        ("web@3", "Known: web@2, web@1, web"),
+        ("web@3", "Known: web@1, web@2"),
         ("zzz", "Known: db, web, job, spare, web@1"),
     ],
 )

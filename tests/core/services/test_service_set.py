@@ -18,6 +18,7 @@ from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import FAILURES, Cause
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.services import service_set
 from supervisor.core.services.plan_diff import difference
 from supervisor.core.services.service_set import ServiceSet
 
@@ -654,6 +655,29 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
     assert world.states() == {"web": "running", "deaf": "running"}
     world.advance(30.0)
     assert any(r.after is State.SUSPECT for r in world.records)
+
+
+def test_a_stall_of_ours_is_a_step_only_for_what_is_observed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow host lets the daemon stall in each turn, so that steps of all would take as long as their square."""
+    kept = [spec(f"plain{n}") for n in range(20)]
+    world = World(spec("web", heartbeat={"interval": 1.0}), spec("slow", ready={"notify": True}), spec("broken"), *kept)
+    world.start()
+    world.obedient = False
+    world.take(world.service_set.stop(["plain0"], world.now))
+    world.post("broken", ev.Exited(1, 1, None, tree_empty=True))
+    before = {name: world[name].until for name in world.states()}
+    steps: list[str] = []
+    step = service_set.step
+    monkeypatch.setattr(
+        service_set, "step", lambda instance, *rest: (steps.append(instance.name), step(instance, *rest))[1]
+    )
+    world.take(world.service_set.stalled(30.0, world.now))
+    assert steps == ["web"]
+    after = {name: world[name].until for name in world.states()}
+    moved = {name for name, until in after.items() if until != before[name]}
+    assert moved == {"slow", "plain0"}, "a start and a stop are given the time, the delay of a restart is not"
+    assert all(after[name] == (before[name] or 0.0) + 30.0 for name in moved)
+    assert world["broken"].state is State.BACKOFF
 
 
 def test_after_a_stall_of_ours_everybody_is_given_more_time_within_the_cap() -> None:

@@ -6,7 +6,9 @@ import signal
 
 import pytest
 
-from supervisor.core.services.signal_guard import SignalMasks, consequence, refusal
+from supervisor.core.model.spec import ServiceSpec
+from supervisor.core.services.replica import for_instance
+from supervisor.core.services.signal_guard import SignalMasks, checks, consequence, refusal
 
 NOTHING = SignalMasks(0, 0, 0)
 HUP = 1 << (signal.SIGHUP - 1)
@@ -58,3 +60,23 @@ def test_a_signal_without_a_name_is_told_as_it_can_be_given() -> None:
 
 def test_nothing_is_refused_where_all_handle_it_or_have_ended() -> None:
     assert refusal({"web": signal.SIGHUP, "gone": signal.SIGHUP}, {"web": SignalMasks(HUP, 0, 0)}) is None
+
+
+CHECKED = ServiceSpec(name="web", command=("web",), replicas=2, reload_check=("web", "-t", "{replica}"))
+SHARED = ServiceSpec(name="db", command=("db",), replicas=2, reload_signal=10, reload_check=("db", "-t"))
+PLAIN = ServiceSpec(name="api", command=("api",))
+SPECS = {name: for_instance(spec, name) for spec in (CHECKED, SHARED, PLAIN) for name in spec.instances}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ({}, []),
+        ({"api": 1}, []),
+        ({"web@1": 15, "db@1": 1}, []),
+        ({"web@1": 1, "api": 1, "web@2": 1}, [(("web", "-t", "1"), ["web@1"]), (("web", "-t", "2"), ["web@2"])]),
+        ({"db@1": 10, "db@2": 10}, [(("db", "-t"), ["db@1", "db@2"])]),
+    ],
+)
+def test_which_checks_have_to_pass_before_a_reload_signal(numbers: dict[str, int], expected: list[object]) -> None:
+    assert [(check.spec.reload_check, check.instances) for check in checks(numbers, SPECS)] == expected

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.snapshot import Reload
 from supervisor.core.model.balance_documents import Balance, BalancedSlot
 from supervisor.core.services.status import carried_by, instance_view, missing
 from tests.core.services.test_service_set import spec
@@ -81,3 +82,13 @@ def test_one_beside_the_others_is_not_missed_and_stands_in(ready: tuple[str, ...
     rollouts = [{"service": "web", "surge": ["web@3"]}, {"service": "db"}]
     status: Any = {"instances": [*rows, other], "supervisor": {"rollouts": rollouts}}
     assert [row["name"] for row in missing(status)] == [*missed, "db"]
+
+
+@pytest.mark.parametrize(("state", "within"), [("begun", 20.0), ("done", None)])
+def test_a_row_tells_of_the_last_reload_and_of_an_error(state: Any, within: float | None) -> None:
+    web = Instance("web", spec("web"), lambda: 0.5)
+    assert not {"reload", "error", "stored"} & instance_view(web, 100.0).keys()
+    web.reload, web.error_told = Reload(state, 90.0, 120.0), {"errno": 13, "text": "Permission denied"}
+    row = instance_view(web, 100.0)
+    assert row["reload"] == {"state": state, "since_s": 10.0, "within_s": within}
+    assert row["error"] == {"errno": 13, "text": "Permission denied"}

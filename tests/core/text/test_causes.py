@@ -20,7 +20,9 @@ RICH: dict[str, Any] = {
 }  # fmt: skip
 RESTART = {"attempt": 2, "restarts_in_window": 2, "max_restarts": 5, "window_s": 60.0, "delay_s": 0.213}
 WISH = {"detect_within_s": 5.0, "max_false_restarts_per_30d": 1.0, "false_restarts_per_30d": 3.0, "needs_s": 7.2}
+TOLD = {"errno": 13, "text": "Permission denied", "bus": "x.No"}
 OOM = {"out_of_memory": "memory.max 256 MiB"}
+AFTER_HUP = {"after_signal": 1, "after_signal_s": 0.2}
 OPEN = {"attempt": 5, "breaker": "open", "reason": "more than 5", "retry_in_s": 60.0}
 
 
@@ -61,6 +63,25 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("connection", {"socket": "unix:@web"}, "a connection came on unix:@web"),
         ("idle", {"idle_s": 600.0}, "stopped, because there was no connection for 10 min"),
         ("signalled-by-user", {"sent": 1}, "SIGHUP sent by the user"),
+        ("reload-refused", {}, "reload refused, nothing sent"),
+        ("reload-refused", {"why": "exit code 1"}, "reload refused, nothing sent: exit code 1"),
+        (
+            "reload-refused",
+            {"why": "exit code 1", "output": ["looking", "[emerg] line 1: what?", "test failed"]},
+            "reload refused, nothing sent: exit code 1: [emerg] line 1: what?",
+        ),
+        (
+            "reload-refused",
+            {"why": "exit code 1", "output": ["looking", "not well"]},
+            "reload refused, nothing sent: exit code 1: not well",
+        ),
+        ("exited", {"exit_code": 78, **AFTER_HUP}, "exited with code 78, 0.2 s after SIGHUP"),
+        (
+            "exited",
+            {"exit_code": 1, "before_ready": True, **AFTER_HUP},
+            "exited with code 1 before it was ready, 0.2 s after SIGHUP",
+        ),
+        ("killed-by-signal", {"signal": 11, **AFTER_HUP}, "killed by SIGSEGV, 0.2 s after SIGHUP"),
         ("signalled-by-user", {"signal": 9, "exit_code": None}, "ended by SIGKILL, which a user sent"),
         ("signalled-by-user", {"exit_code": 143}, "ended by a signal that a user sent, with exit code 143"),
         ("signalled-by-user", {}, "ended by a signal that a user sent"),
@@ -97,6 +118,30 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
         ("target-feasible", {"patience_s": 2.1}, "its target can be met: suspected after 2.1 s of silence"),
         ("exited", {"phase": "spawn"}, "its process is being started"),
         ("ready", {"pid": 7, "mainpid": True}, "its main process is now pid 7"),
+        ("exited", {"exit_code": 1, "told": TOLD}, "exited with code 1; it said: Permission denied (ERRNO=13), x.No"),
+        ("exited", {"exit_code": 1, "told": {"errno": 9999}}, "exited with code 1; it said: ERRNO=9999"),
+        ("exited", {"exit_code": 1, "told": {"varlink": "x.No"}}, "exited with code 1; it said: x.No"),
+        ("exited", {"exit_code": 1, "told": "?"}, "exited with code 1"),
+        (
+            "killed-by-signal",
+            {"signal": 6, "told": TOLD, **RESTART},
+            "killed by SIGABRT; next try in 0.21 s (2 of 5)",
+        ),
+        ("notify-refused", {"pid": 7}, 'notification of process 7 ignored (notify_access = "main")'),
+        ("notify-refused", {}, 'notification of another process ignored (notify_access = "main")'),
+        ("reload-done", {"after_s": 0.25}, "has reloaded its configuration, after 0.25 s"),
+        ("reload-done", {}, "has reloaded its configuration"),
+        (
+            "reload-timeout",
+            {"after_s": 30.0, "answered": True},
+            "its reload did not end within 30 s (no READY=1); it runs on",
+        ),
+        (
+            "reload-timeout",
+            {"after_s": 30.0, "answered": False},
+            "reload signal not answered within 30 s (no RELOADING=1); it runs on",
+        ),
+        ("reload-timeout", {}, "its reload did not end in time (no READY=1); it runs on"),
         ("a-cause-of-the-future", {}, "a-cause-of-the-future"),
     ],
 )

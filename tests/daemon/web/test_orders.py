@@ -37,10 +37,10 @@ class Shop(StandIn):
         self.kept.append((on, services, lasts, reason, peer))
         return super().maintain(on, services, lasts, reason, peer)
 
-    def act(self, verb: str, services: Sequence[str], signal: str | None = None, **more: object) -> list[str]:
+    def act(self, verb: str, services: Sequence[str], **more: object) -> list[str]:
         if verb == "reset":
             raise OperationFailed("its breaker cannot be closed now", "Wait.")
-        return super().act(verb, services, signal, **more)  # type: ignore[arg-type]
+        return super().act(verb, services, **more)  # type: ignore[arg-type]
 
 
 class Desk:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from functools import partial
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
 
+from scripts.tools.bench.ports import free_port
 from supervisor.core.cluster.requests import Node
 from tests.doubles.documented import check_document
 from tests.doubles.zookeeper_user import User
@@ -185,3 +188,31 @@ def test_what_is_known_stays_shown_without_zookeeper(hosts: Hosts) -> None:
         assert "ZooKeeper does not answer" in row and " ago " in row, shown
     finally:
         server.start()
+
+
+def test_the_web_view_shows_all_hosts_and_the_record_of_one(hosts: Hosts) -> None:
+    """As the other members have written them to ZooKeeper."""
+    owner, _ = hosts.owner()
+    failed_once(hosts, owner, "plain")
+    other = hosts.other(owner)
+    port = free_port()
+    other.configure(hosts.services, f'[supervisor.http]\nlisten = "127.0.0.1:{port}"\nweb = true\n')
+    try:
+        assert other.cli("down").returncode == 0
+        other.wait()
+        other.start()
+        hosts.settle()
+
+        def page(path: str) -> str:
+            connection = HTTPConnection("127.0.0.1", port, timeout=LONGEST)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200, path
+            return re.sub(r"<[^>]+>", " ", answer.read().decode())
+
+        shown = other.wait_for(lambda: page("/hosts"), lambda text: "3 of 3 hosts here" in text)
+        assert all(text in shown for text in ("scheduler", "web@1", "web@2", *(host.node for host in hosts)))
+        record = page(f"/host/{owner.node}")
+        assert "plain" in record and "killed by SIGKILL" in record
+    finally:
+        other.configure(hosts.services)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.conftest import Daemon
+from tests.e2e.conftest import ROOT, Daemon
+from tests.e2e.programs.test_real_programs import program
 
 Make = Callable[..., Daemon]
 
@@ -31,3 +34,12 @@ def test_check_says_what_a_known_program_needs(daemon: Make, tmp_path: Path) -> 
     checked = d.cli("check")
     assert checked.returncode == 0
     assert 'services.php.command: PHP-FPM goes to the background and counts as ended; add "-F"' in checked.stderr
+
+
+def test_a_known_program_lives_through_a_day_from_what_init_writes() -> None:
+    """`scripts/programs --supervise`, for one program."""
+    program("nginx")
+    command = [sys.executable, "-m", "scripts.tools.programs", "--supervise", "--only", "nginx"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    seen = "starts: runs, reload: goes on, broken file: refused, SIGSTOP: shown, SIGKILL: comes back, stop: exit 0"
+    assert (ran.returncode, ran.stdout.strip().partition(": ")[2]) == (0, seen), ran.stderr

@@ -21,7 +21,7 @@ class AgentProcess(Process):
         super().__init__(host)
         kept = host.session_file
         self.mark = kept[1] if kept else f"{host.node}:{self.world.serial()}"
-        self.agent = Agent(host.settings, self.mark)
+        self.agent = Agent(host.settings, self.mark, host.now())
         self.connection = Connection(self, kept[0] if kept else 0)
         self._out: tuple[int, Request, float] | None = None
         self._renewed: dict[tuple[str, int], float] = {}
@@ -70,6 +70,13 @@ class AgentProcess(Process):
                     agent.told(local, now)
                 case ("dead-man", "gone", name, epoch, _):
                     agent.ended(self.world.slot(name), int(epoch))
+                case ("ask", node, sent):
+                    seconds = agent.promise(node, now)
+                    if seconds:
+                        self.world.observer.promised(host, node, host.world_time(now + seconds))
+                        self.world.direct(host, node, ("promise", host.node, sent, seconds))
+                case ("promise", node, sent, seconds):
+                    agent.promised(node, sent, seconds, now)
         if self._out is not None and now - self._out[2] >= self.world.request_timeout:
             _, request, sent = self._out
             self._out = None
@@ -80,12 +87,15 @@ class AgentProcess(Process):
             if asked is not None:
                 self.world.observer.asked(host, asked)
                 self._out = self.connection.send(asked), asked, now
+        for node in agent.hosts_to_ask(now):
+            self.world.direct(host, node, ("ask", host.node, now))
         self._tell(now)
         if self._out is not None:
             self.wake_local(self._out[2] + self.world.request_timeout)
         elif agent.contact is not None and agent._connected:
             self.wake_local(max(now, agent.contact.sent + self.world.contact_interval))
-        self.wake_local(now + self.world.contact_interval)
+        away = self.world.failsafe and "failsafe" in agent.problems
+        self.wake_local(now + self.world.contact_interval / (2 if away else 1))
 
     def _tell(self, now: float) -> None:
         """Leases go to the daemon, and renewals to the dead-man."""

@@ -20,7 +20,8 @@ def _host(world: World) -> Host:
 
 def _long(world: World) -> float:
     """Seconds: mostly shorter than a session, sometimes longer."""
-    return world.dice.choice((0.2, 0.5, 1.0, 1.5, 2.2)) * world.dice.uniform(0.3, 1.0) * world.granted
+    longest = 4.0 if world.failsafe else 2.2
+    return world.dice.choice((0.2, 0.5, 1.0, 1.5, longest)) * world.dice.uniform(0.3, 1.0) * world.granted
 
 
 def cut(world: World) -> bool:
@@ -28,11 +29,31 @@ def cut(world: World) -> bool:
     if host.cut:
         return False
     host.cut, host.cut_since = True, world.now
+    host.alone = bool(world.failsafe) and world.dice.random() < 0.4
 
     def heal() -> None:
-        host.cut = False
+        host.cut = host.alone = False
 
     world.later(_long(world), heal)
+    return True
+
+
+def pair_cut(world: World) -> bool:
+    """Two hosts that do not reach each other."""
+    pair = frozenset((_host(world).node, _host(world).node))
+    if not world.failsafe or len(pair) < 2 or pair in world.apart:
+        return False
+    world.apart.add(pair)
+    world.later(_long(world), lambda: world.apart.discard(pair))
+    return True
+
+
+def host_joins(world: World) -> bool:
+    """A host that has never belonged to the cluster."""
+    number = len(world.hosts)
+    if not world.failsafe or number > 4 or (world.stormy and world.dice.random() < 0.8):
+        return False
+    world.hosts.append(Host(world, "abcde"[number], f"z{number % 2}"))
     return True
 
 
@@ -247,6 +268,8 @@ def other_rules(world: World) -> bool:
 
 FAULTS: dict[str, tuple[int, Fault]] = {
     "host cut off": (12, cut),
+    "pair cut": (3, pair_cut),
+    "host joins": (1, host_joins),
     "slow network": (4, slow_network),
     "bad network": (4, bad_network),
     "process killed": (12, kill_process),

@@ -60,10 +60,11 @@ class Host:
         self.world, self.node = world, node
         self.settings = Settings(
             node, labels={"zone": zone}, contact_interval=world.contact_interval,
-            request_timeout=world.request_timeout, tick_time=world.tick,
+            request_timeout=world.request_timeout, tick_time=world.tick, failsafe=world.failsafe,
         )  # fmt: skip
         self._base, self._rate = world.dice.uniform(1.0, 1e7), 1.0 + world.dice.uniform(-0.0005, 0.0005)
-        self.cut = False
+        self.cut = self.alone = False
+        """Cut off from ZooKeeper; from the other hosts, too."""
         self.cut_since = -1e9
         self.unheard = -1e9
         """When a request of this host was lost, or late, the last time."""

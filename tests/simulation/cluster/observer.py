@@ -30,10 +30,24 @@ class Observer:
         self._epochs: dict[Slot, int] = {}
         self._drained: dict[str, float] = {}
         self._proven: dict[Host, float] = {}
+        self._promises: dict[tuple[str, str], float] = {}
 
     def proven(self, host: Host, sent: float) -> None:
         """A server has carried out a write of a host, sent at that moment: its session lives for its timeout."""
         self._proven[host] = max(sent, self._proven.get(host, 0.0))
+
+    def promised(self, host: Host, to: str, until: float) -> None:
+        """A host has promised another one to take nothing."""
+        self._promises[host.node, to] = until
+
+    def _kept(self, host: Host, slot: Slot, epoch: int) -> float:
+        """Until when all that may take a slot have promised its owner not to; for ever where it is another's now."""
+        node = self._nodes().get(slot_path(*slot))
+        record = documents.slot_record(node.data) if node is not None else None
+        if record is None or record.epoch != epoch or not self.world.failsafe:
+            return float("inf") if self.world.failsafe else 0.0
+        asked = [one for one in record.asks if one != host.node]
+        return min((self._promises.get((one, host.node), 0.0) for one in asked), default=float("inf"))
 
     def leased(self, host: Host, lease: Lease) -> None:
         """An agent tells a lease."""
@@ -41,10 +55,11 @@ class Observer:
         end = host.world_time(lease.kill_at)
         self._ends[key] = max(self._ends.get(key, 0.0), end)
         earliest = self._proven.get(host, 0.0) + 0.999 * self.world.granted
-        if end + 0.5 > earliest:
+        kept = self._kept(host, key[1], lease.epoch)
+        if end + 0.5 > max(earliest, kept):
             raise Violation(f"{host.node} has a lease until {end:.2f}, and its session may end at {earliest:.2f}")
         gone = self.world.ensemble.gone.get(lease.epoch)
-        if gone is not None and end + 0.5 > gone + self.world.granted:
+        if gone is not None and end + 0.5 > max(gone + self.world.granted, kept):
             what = f"{host.node} has a lease of {self.world.name(key[1])} until {end:.2f}"
             raise Violation(f"{what}, which was taken from it at {gone:.2f}")
 
@@ -79,7 +94,6 @@ class Observer:
             if other is not tree:
                 raise Violation(f"{what} while {other.host.node} runs it under epoch {other.epoch}")
         before = self._epochs.get(slot, 0)
-        first = before != tree.epoch
         if tree.epoch < before:
             raise Violation(f"{what}, after epoch {before}")
         self._epochs[slot] = tree.epoch
@@ -88,7 +102,8 @@ class Observer:
         known = (tree.name, tree.epoch) in host.dead_man.man.trees
         if not known and "dead-man" not in host.broken:
             raise Violation(f"{what}, which the dead-man does not know")
-        if host.cut and world.now - host.cut_since > world.granted:
+        first = before != tree.epoch
+        if host.cut and (first or not world.failsafe) and world.now - host.cut_since > world.granted:
             raise Violation(f"{what}, cut off from ZooKeeper for {world.now - host.cut_since:.1f} s")
         late = self._late()
         drained = self._drained.get(host.node)
@@ -108,7 +123,10 @@ class Observer:
             node = self._nodes().get(slot_path(*slot))
             if node is None or request.path not in (owner_path(*slot), slot_path(*slot)):
                 continue
-            digest = documents.slot_record(node.data).digest
+            record = documents.slot_record(node.data)
+            if begins and documents.slot_record(request.data).epoch == record.epoch:
+                continue  # its owner names other hosts to ask
+            digest = record.digest
             others = [one for one in self.world.hosts if one is not host and self._follows(one, slot, digest)]
             if digest not in ("", host.digest) and others:
                 what = f"{host.node} takes {self.world.name(slot)}"

@@ -29,7 +29,11 @@ class Result:
 
 
 def run(
-    seed: int, storms: int = 2, faults: int = 200, rest: float = 9000.0, trace: Callable[[str], None] | None = None
+    seed: int,
+    storms: int = 2,
+    faults: int = 200,
+    rest: float = 9000.0,
+    trace: Callable[[str], None] | None = None,
 ) -> Result:
     """`rest`: seconds at rest after each storm."""
     world = World(seed, trace)
@@ -69,6 +73,7 @@ def calm(world: World, then: Callable[[World], None] = lambda _: None) -> bool:
     world.stormy, world.bad_net = False, 0.0
     world.trace("calm")
     bound = 2 * world.granted + world.stop_timeout + 4 * world.tick + SETTLE * world.contact_interval + 8.0
+    bound += 2 * world.failsafe  # promises, and what a host that has just come is bound for
     since = latest = world.now
     while not (settled(world) and healthy(world)):
         if not healthy(world):
@@ -97,6 +102,7 @@ def healthy(world: World) -> bool:
             return False
     return (
         not world.late
+        and not world.apart
         and not world.ensemble.outage
         and all(one.up for one in world.ensemble.servers)
         and not drains(world)

@@ -18,6 +18,7 @@ from supervisor.core.cluster import placement as placement_module
 from supervisor.core.cluster.agent import Agent
 from supervisor.core.cluster.documents import SlotRecord
 from supervisor.core.cluster.facts import Facts
+from supervisor.core.cluster.failsafe import Failsafe
 from supervisor.core.cluster.knowledge import STALE
 from supervisor.core.cluster.lease import Contact, Lease, Phase
 from supervisor.core.cluster.local import Present
@@ -26,7 +27,8 @@ from supervisor.core.services.lease_gate import LeaseGate
 from tests.e2e.conftest import ROOT
 from tests.simulation.cluster.daemon import Daemon
 from tests.simulation.cluster.dead_man import DeadMan
-from tests.simulation.cluster.faults import FAULTS
+from tests.simulation.cluster.faults import FAULTS, host_joins
+from tests.simulation.cluster.observer import Violation
 from tests.simulation.cluster.run import calm, run
 from tests.simulation.cluster.world import World
 
@@ -83,6 +85,74 @@ def test_the_slots_of_a_daemon_that_stands_still_are_taken_over_in_time(seed: in
     after = [one for old in before for one in world.running(old.slot)]
     assert len(after) == len(before)
     assert all(one.host is not tree.host for one in after)
+
+
+def with_failsafe(seed: int) -> World:
+    world = World(2 * seed + 1)
+    assert world.failsafe
+    calm(world)
+    return world
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_failsafe_all_runs_go_on_while_zookeeper_is_away(seed: int) -> None:
+    world = with_failsafe(seed)
+    before = {slot: world.running(slot) for slot in world.slots}
+    world.ensemble.fall(5 * world.granted)
+    world.run_until(world.now + 8 * world.granted)
+    assert {slot: world.running(slot) for slot in world.slots} == before
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_failsafe_all_runs_go_on_on_a_host_that_zookeeper_has_given_up(seed: int) -> None:
+    world = with_failsafe(seed)
+    host = world.running(world.slots[0])[0].host
+    before = {slot: world.running(slot) for slot in world.slots}
+    host.cut, host.cut_since = True, world.now
+    world.run_until(world.now + 5 * world.granted)
+    assert {slot: world.running(slot) for slot in world.slots} == before
+    assert not any(node.session == host.agent.agent.session for node in world.ensemble.nodes.values())
+    host.alone = True
+    world.run_until(world.now + 3 * world.granted + 3 * world.tick)
+    assert all(len(world.running(slot)) == 1 and world.running(slot)[0].host is not host for slot in world.slots)
+
+
+def given_up(seed: int) -> None:
+    """ZooKeeper gives up a host that its neighbours still reach; then hosts join, agents die, and the neighbours lose
+    it, by chance."""
+    world = with_failsafe(seed)
+    dice, owner = world.dice, world.running(world.slots[0])[0].host
+    owner.cut, owner.cut_since = True, world.now
+    world.run_until(world.now + dice.uniform(0.5, 2.0) * world.granted)
+    for _ in range(dice.choice((1, 2, 3))):
+        other = dice.choice([host for host in world.hosts if host is not owner])
+        match dice.choice(("join", "kill", "lose", "kill and lose")):
+            case "join":
+                host_joins(world)
+            case "kill":
+                other.kill("agent", 0.1, keep=dice.random() < 0.5)
+            case "lose":
+                world.apart.add(frozenset((owner.node, other.node)))
+            case _:
+                other.kill("agent", 0.1, keep=dice.random() < 0.5)
+                world.apart.add(frozenset((owner.node, other.node)))
+        world.run_until(world.now + dice.uniform(0.3, 2.5) * world.granted)
+    owner.cut, world.apart = False, set()
+    calm(world)
+
+
+def test_with_failsafe_no_promise_is_broken() -> None:
+    for seed in range(MUTANT_SEEDS):
+        given_up(seed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_failsafe_one_host_that_does_not_answer_ends_all_leases(seed: int) -> None:
+    world = with_failsafe(seed)
+    world.hosts[-1].alone = True
+    world.ensemble.fall(5 * world.granted)
+    world.run_until(world.now + world.granted)
+    assert not any(world.running(slot) for slot in world.slots)
 
 
 # -- mutants: each breaks one rule -----------------------------------------------------------------------------------
@@ -255,6 +325,46 @@ def moves_what_runs_to_a_better_host(patch: Patch) -> None:
     patch.setattr(placement_module, "_kept", lambda rule, slot, hosts, owners, moves: "")
 
 
+def asks_most_hosts(patch: Patch) -> None:
+    """A majority, as elections do."""
+
+    def keep(self: Failsafe, slot: Any, epoch: int, kill_at: float, now: float) -> None:
+        hosts = self.asks(slot, epoch)
+        if hosts and now < kill_at:
+            found = sorted((self._promises.get(one, -1e9) for one in hosts), reverse=True)
+            self._kept[slot] = epoch, max(found[len(found) // 2], self.kept(slot, epoch))
+
+    patch.setattr(Failsafe, "keep", keep)
+
+
+def asks_those_that_it_knows(patch: Patch) -> None:
+    """Any host may take what was not given back, also one that came later."""
+    patch.setattr(Facts, "asked", lambda self, slot: frozenset())
+
+
+def takes_in_spite_of_a_promise(patch: Patch) -> None:
+    patch.setattr(Agent, "is_bound", lambda self, record, now: False)
+
+
+def forgets_promises_with_its_agent(patch: Patch) -> None:
+    real = Failsafe.__init__
+
+    def begin(self: Failsafe, seconds: float, began: float) -> None:
+        real(self, seconds, began)
+        self.bound_until = -1e9
+
+    patch.setattr(Failsafe, "__init__", begin)
+
+
+def counts_a_promise_for_longer(patch: Patch) -> None:
+    real = Failsafe.promised
+
+    def promised(self: Failsafe, node: str, sent: float, seconds: float) -> None:
+        real(self, node, sent, seconds + 1.5)
+
+    patch.setattr(Failsafe, "promised", promised)
+
+
 MUTANTS: list[Callable[[Patch], None]] = [
     counts_the_lease_from_the_notice_of_a_cut,
     has_no_margin,
@@ -278,6 +388,13 @@ MUTANTS: list[Callable[[Patch], None]] = [
     takes_all_before_other_hosts_have_come,
     moves_what_runs_to_a_better_host,
 ]
+FAILSAFE_MUTANTS: list[Callable[[Patch], None]] = [
+    asks_most_hosts,
+    asks_those_that_it_knows,
+    takes_in_spite_of_a_promise,
+    forgets_promises_with_its_agent,
+    counts_a_promise_for_longer,
+]
 FIRST_SEED: dict[Callable[[Patch], None], int] = {takes_a_contact_for_all_that_it_held: 21}
 """Where the search begins, of those that few seeds show: the first seed that showed it.  After a change of the rules or
 of the simulation it may be a later one, and the search goes on to it."""
@@ -291,3 +408,14 @@ def test_broken_rules_are_found(mutant: Callable[[Patch], None], monkeypatch: Pa
         if run(seed).violation:
             return
     pytest.fail(f"{mutant.__name__} breaks nothing in {MUTANT_SEEDS} seeds from {first} on")
+
+
+@pytest.mark.parametrize("mutant", FAILSAFE_MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_broken_rules_of_failsafe_are_found(mutant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    mutant(monkeypatch)
+    for seed in range(MUTANT_SEEDS):
+        try:
+            given_up(seed)
+        except Violation:
+            return
+    pytest.fail(f"{mutant.__name__} breaks nothing in {MUTANT_SEEDS} seeds")

@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervisor.core.cluster.placement import Rules, Slot
 from supervisor.core.cluster.requests import Verb
@@ -35,6 +35,8 @@ class World:
         self.contact_interval, self.request_timeout, self.stop_timeout, self.granted, self.tick = self.dice.choice(
             TIMES
         )
+        self.failsafe = self.granted if seed % 2 else 0.0
+        """How long a host promises to take nothing; 0: without failsafe."""
         self.control_groups = self.dice.random() < 0.5
         self.rules = (Rules("beat"), Rules("web", self.dice.choice((2, 3)), apart="zone"))
         self.slots = [Slot(one.service, number) for one in self.rules for number in range(one.slots)]
@@ -45,6 +47,8 @@ class World:
         self.requests = self.writes = 0
         self.late = 0
         """Requests that are on their way for long."""
+        self.apart: set[frozenset[str]] = set()
+        """Pairs of hosts that do not reach each other."""
         self.clients: dict[int, Connection] = {}
         self.observer = Observer(self)
         self.ensemble = Ensemble(self)
@@ -70,6 +74,18 @@ class World:
             self.now, _, what = heapq.heappop(heap)
             what()
         self.now = end
+
+    def direct(self, sender: Host, receiver: str, message: tuple[Any, ...]) -> None:
+        """A datagram from agent to agent: it may be lost, and be late."""
+        host = next((one for one in self.hosts if one.node == receiver), None)
+        if host is None or sender.alone or self.dice.random() < self.bad_net:
+            return
+
+        def arrive() -> None:
+            if host.up and not host.alone and frozenset((sender.node, receiver)) not in self.apart:
+                host.agent.post(message)
+
+        self.later(sender.delay() + host.delay(), arrive)
 
     # -- names -----------------------------------------------------------------------------------------------------
 

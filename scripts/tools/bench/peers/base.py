@@ -30,6 +30,8 @@ class Service:
     argv: tuple[str, ...]
     capture: bool = False
     beats: Beats = Beats.NONE
+    extra: str = ""
+    """Further keys, for this supervisor alone."""
 
     @property
     def name(self) -> str:

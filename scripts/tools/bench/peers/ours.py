@@ -52,6 +52,9 @@ log = {{ max_size = "50MiB", keep = 20, compress = false }}
     def status(self) -> list[str]:
         return [self.tools["supervisor"], "status", "-f", self._file()]
 
+    def dashboard(self) -> list[str]:
+        return [self.tools["supervisor"], "top", "-f", self._file()]
+
     def logs(self) -> list[Path]:
         found = (self.home / "state" / "log").glob(f"{self.services[0].name}.log*")
         return [path for path in found if path.suffix != ".idx"]
@@ -65,4 +68,6 @@ log = {{ max_size = "50MiB", keep = 20, compress = false }}
         if service.beats is not Beats.NONE:
             lines.append("ready = { notify = true }")
             lines.append(f'heartbeat = {{ source = "notify", interval = "100ms", {HEARTBEATS[service.beats]} }}')
+        if service.extra:
+            lines.append(service.extra)
         return "\n".join([*lines, ""])

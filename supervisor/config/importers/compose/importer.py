@@ -178,6 +178,7 @@ class _File:
         if replicas := self.replicas(service, table):
             table["replicas"] = replicas
         self.depend(service, table, kept, every)
+        _tell_hosts(service, table, every)
         table |= stop_of(service)
         table |= health_of(service)
         table["restart"] = restart_of(service)
@@ -401,6 +402,26 @@ def _nested(known: Mapping[str, str | None], environment: Mapping[str, str]) -> 
             around = {**environment, **found}
             found[key] = _REFERENCE.sub(lambda match: around.get(match[1], match[2] or ""), value)  # noqa: B023
     return found
+
+
+def _tell_hosts(service: Service, table: Mapping[str, Any], every: Mapping[str, Any]) -> None:
+    """Tell of names of other services that stand where a host does; no value is told."""
+    variables = {name: value.lower() for name, value in table.get("environment", {}).items()}
+    texts = {"environment": variables, "command": dict(enumerate(map(str.lower, table["command"])))}
+    for key, given in texts.items():
+        found = [other for other in every if other != service.name and _is_host(other.lower(), given)]
+        if found:
+            text = f"{', '.join(found)}: names of services are hosts in a network of compose alone; write 127.0.0.1."
+            service.lose(Kind.CHANGED, key, text)
+
+
+def _is_host(name: str, given: Mapping[Any, str]) -> bool:
+    """Whether a text has it with a port or in an address, or a variable of a host is just this."""
+    place = re.compile(rf"(?:^|[@/,=\s]){re.escape(name)}:[0-9]|(?://|@){re.escape(name)}(?:[/,?]|$)")
+    return any(
+        place.search(value) or (value == name and re.search(r"HOST|ADDR|SERVER", str(variable).upper()))
+        for variable, value in given.items()
+    )
 
 
 def _mounts(volumes: Any) -> list[tuple[str, str]]:

@@ -23,8 +23,10 @@ _OF_THE_SHELL = {
 }  # fmt: skip
 _PORT_OF_ONE = (
     "The instances of a cluster share one port, which the process of PM2 listens on; here each listens for itself, so"
-    ' give each a port of its own: `ports = "3000-3003"` sets PORT, and `balance` puts HAProxy in front.'
+    ' give each a port of its own: `ports = "%d-%d"` sets PORT, where `environment` does not, and `balance` puts'
+    " HAProxy in front."
 )
+_PORT = 3000  # where the file names none
 
 
 class Command(NamedTuple):
@@ -55,7 +57,9 @@ def command_of(app: App, cpus: int) -> Command:
     instances = _instances(app, cpus)
     if cluster and instances > 1:
         key = "instances" if app.get("exec_mode") is None else "exec_mode"
-        app.lose(Kind.CHANGED, key, _PORT_OF_ONE)
+        given = js_string((app.get("env") or {}).get("PORT", ""))
+        first = int(given) if given.isdecimal() else _PORT
+        app.lose(Kind.CHANGED, key, _PORT_OF_ONE % (first, first + instances - 1))
     return Command(words, instances, node, "python" in interpreter)
 
 

@@ -6,11 +6,11 @@ supervisord 4.3.0 says nothing of a section or key that it does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 
 from supervisor.config.importers.imported import Imported, ImportRefused, Kind
 from supervisor.config.importers.supervisord.programs import SETTINGS, SUPERVISORD, TEXTS, Reader
 from supervisor.config.importers.supervisord.syntax import Ini
+from supervisor.core.text.nearest import nearest
 
 PROGRAM = frozenset(SETTINGS) | frozenset(TEXTS)
 KEYS: dict[str, frozenset[str]] = {
@@ -65,7 +65,7 @@ def other_sections(ini: Ini, reader: Reader, imported: Imported, services: Mappi
             _require(ini, reader, section, kind)
             tell(Kind.DROPPED, section, "", _SECTIONS[kind])
         elif kind not in KEYS:
-            near = get_close_matches(kind, [*KEYS, *_ANY_KEY], 1)
+            near = nearest(kind, [*KEYS, *_ANY_KEY], 1)
             tell(Kind.IGNORED, section, "", f"supervisord knows no such section{_meant(near)}.")
             continue
         if kind not in _ANY_KEY:
@@ -104,7 +104,7 @@ def _unknown_keys(ini: Ini, section: str, kind: str, tell: Callable[[Kind, str, 
     for key in ini.keys(section):
         if key in KEYS[kind]:
             continue
-        near = get_close_matches(key, KEYS[kind], 1)
+        near = nearest(key, KEYS[kind], 1)
         tell(Kind.IGNORED, section, key, f"supervisord knows no such key here{_meant(near)}, and so it has no effect.")
 
 

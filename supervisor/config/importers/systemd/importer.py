@@ -160,7 +160,7 @@ def _table(unit: Unit, kind: str) -> dict[str, Any]:
     start = program(unit, kind, around, table)
     readiness(unit, kind, table)
     restarts(unit, kind, start, table)
-    stopping(unit, table)
+    stopping(unit, table, around)
     _path_of_programs(unit, start[0].words[0])
     return table
 

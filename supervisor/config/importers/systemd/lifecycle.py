@@ -128,12 +128,12 @@ def readiness(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     elif kind == "idle":
         unit.lose(Kind.CHANGED, where, "It is started at once, without a wait for the other starts.")
     if kind == "notify-reload":
-        unit.lose(
-            Kind.CHANGED, where, "systemd 252 does not know this type, which came with 253: it is taken as notify."
-        )
+        table["ready"]["notify_reload"] = True
+        unit.lose(Kind.CHANGED, where, "systemd 252 does not know this type, which came with 253.")
     if stays is not None and boolean(stays.value) and kind != "oneshot":
         unit.lose(Kind.CHANGED, stays, "It is `exited` after its end here, which no dependant takes for ready.")
-    _access(unit, kind)
+    _access(unit, kind, table)
+    _stored(unit, table)
     watched = unit.span("WatchdogSec") or 0.0
     if watched == inf or kind == "oneshot":
         watched = 0.0
@@ -152,16 +152,24 @@ def readiness(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     _start_time(unit, kind, table)
 
 
-def _access(unit: Unit, kind: str) -> None:
+def _access(unit: Unit, kind: str, table: dict[str, Any]) -> None:
     setting = unit.last("Service", "NotifyAccess")
     if setting is None:
         return
-    if setting.value != "all":
+    if setting.value == "main" and "ready" in table:
+        table["ready"]["notify_access"] = "main"
+    elif setting.value != "all":
         said = "Notifications of every process of the service count here; with `none` too, if they are asked for."
         unit.lose(Kind.CHANGED, setting, said)
     if kind not in ("notify", "notify-reload") and unit.last("Service", "WatchdogSec") is None:
         said = "NOTIFY_SOCKET is set here only with `ready = { notify = true }` or a heartbeat of the source notify."
         unit.lose(Kind.CHANGED, setting, said)
+
+
+def _stored(unit: Unit, table: dict[str, Any]) -> None:
+    """Write how many descriptors it may store."""
+    if number := unit.number("FileDescriptorStoreMax", 0, 10_000):
+        table["fd_store"] = number
 
 
 def _start_time(unit: Unit, kind: str, table: dict[str, Any]) -> None:
@@ -267,7 +275,7 @@ def _codes(unit: Unit, key: str) -> list[int]:
     return sorted(set(found))
 
 
-def stopping(unit: Unit, table: dict[str, Any]) -> None:
+def stopping(unit: Unit, table: dict[str, Any], around: Surroundings) -> None:
     """Write how it stops and reloads."""
     given = unit.last("Service", "KillSignal")
     name = _signal_name(given.value.removeprefix("SIG")) if given is not None else "TERM"
@@ -299,7 +307,7 @@ def stopping(unit: Unit, table: dict[str, Any]) -> None:
     final = unit.last("Service", "FinalKillSignal")
     if final is not None and final.value.removeprefix("SIG") != "KILL":
         unit.lose(Kind.CHANGED, final, "The last signal is SIGKILL here.")
-    _reload(unit, table)
+    _reload(unit, table, around)
 
 
 def _stop_commands(unit: Unit) -> list[str]:
@@ -326,11 +334,21 @@ def _signal_name(text: str | None) -> str | None:
     return text if known else None
 
 
-def _reload(unit: Unit, table: dict[str, Any]) -> None:
-    for line in commands(unit, "ExecReload"):
+def _reload(unit: Unit, table: dict[str, Any], around: Surroundings) -> None:
+    """The signal that reloads, and the commands before it, which have to succeed first."""
+    lines = commands(unit, "ExecReload")
+    signals = [_signal_name(signal_sent(line)) for line in lines]
+    last = max((index for index, sent in enumerate(signals) if sent), default=-1)
+    checks: list[ExecLine] = []
+    for index, (line, sent) in enumerate(zip(lines, signals, strict=True)):
         where = Setting("Service", "ExecReload", "", line.file, line.line)
-        if sent := _signal_name(signal_sent(line)):
+        if sent:
             table["reload_signal"] = sent
+        elif index < last:
+            checks.append(line)
         else:
             said = "No command reloads a service here, only `reload_signal`, which `supervisor signal NAME` sends."
             unit.lose(Kind.DROPPED, where, said)
+    if checks:
+        tell_prefixes(unit, checks, "ExecReload")
+        table["reload_check"] = combined(unit, without_argument_zero(checks), around, oneshot=True)

@@ -77,6 +77,7 @@ class Accrual:
         "_extension",
         "_grace",
         "_learn_current",
+        "_learns_more",
         "_maximum",
         "_minimum",
         "_needed",
@@ -112,6 +113,7 @@ class Accrual:
         self.threshold = score_function.threshold
         self.ignored = 0
         self._score_function = score_function
+        self._learns_more = type(score_function).learn is not ScoreFunction.learn
         self._probes = probes
         self._needed = needed
         self._grace = min(FOREVER, max(0.0, grace))
@@ -146,8 +148,9 @@ class Accrual:
                 self._probes.answered()
             if not discounted:
                 self._window.learn(gap, learn_current)
-            delay = at - sent if sent is not None and 0.0 <= at - sent <= FOREVER else None
-            self._score_function.learn(gap, delay, learn_current and not discounted, self._window)
+            if self._learns_more:
+                delay = at - sent if sent is not None and 0.0 <= at - sent <= FOREVER else None
+                self._score_function.learn(gap, delay, learn_current and not discounted, self._window)
             self._patience = self._bounded_patience()
             self._learn_current = True
             self.last = at

@@ -92,9 +92,21 @@ class IntervalWindow:
             micros = self._limit
         elif self._streak:
             self._streak = ()
-        if keep:
-            self._push(micros)
-            self._summarize()
+        if not keep:
+            return
+        ring = self._ring
+        if self.count < SIZE:
+            ring.append(micros)
+            self._total += micros
+            self._squares += micros * micros
+        else:
+            oldest = self._oldest
+            gone = ring[oldest]
+            ring[oldest] = micros
+            self._oldest = oldest + 1 if oldest + 1 < SIZE else 0
+            self._total += micros - gone
+            self._squares += micros * micros - gone * gone
+        self._summarize()
 
     def end_streak(self) -> None:
         """End the streak: outliers before and after this moment are not in a row."""
@@ -109,18 +121,6 @@ class IntervalWindow:
     def streak(self) -> tuple[int, ...]:
         """The unfinished streak of outliers as they were, in microseconds."""
         return self._streak
-
-    def _push(self, micros: int) -> None:
-        if len(self._ring) < SIZE:
-            self._ring.append(micros)
-        else:
-            gone = self._ring[self._oldest]
-            self._total -= gone
-            self._squares -= gone * gone
-            self._ring[self._oldest] = micros
-            self._oldest = (self._oldest + 1) % SIZE
-        self._total += micros
-        self._squares += micros * micros
 
     def _summarize(self) -> None:
         n, total = len(self._ring), self._total

@@ -384,6 +384,26 @@ def test_what_is_not_taken_over_is_told_with_its_line(
     assert all(loss.service == "a" for loss in found.losses if loss.line)
 
 
+HOSTS = [
+    ("environment: {URL: 'redis://db:6379/0'}", ["environment"]),
+    ("environment: {URL: 'postgres://me:secret@db/shop'}", ["environment"]),
+    ("environment: {SERVERS: 'x:1,db:2'}", ["environment"]),
+    ("environment: [DB_HOST=db]", ["environment"]),
+    ("entrypoint: wait-for db:5432", ["command"]),
+    ("environment: {ROLE: db, PATHS: '/srv/db/x', OWN: 'a:80', NAMES: 'mydb:1'}", []),
+    ("entrypoint: manage db", []),
+]
+
+
+@pytest.mark.parametrize(("text", "keys"), HOSTS)
+def test_names_of_services_that_stand_for_hosts_are_told(text: str, keys: list[str], folder: Path) -> None:
+    """Without the value, which may be a secret."""
+    content = f"services:\n  a:\n    command: serve\n    {text}\n    image: x\n  db: {{image: y, command: z}}\n"
+    told = [loss for loss in imported(folder, content).losses if "127.0.0.1" in loss.text]
+    assert [loss.key for loss in told] == keys
+    assert all(loss.text.startswith("db: ") and "secret" not in loss.text and loss.line in (3, 4) for loss in told)
+
+
 def test_what_holds_for_the_whole_file_is_told_once(folder: Path) -> None:
     (folder / "compose.override.yaml").touch()
     text = "version: '3'\nx-a: 1\nservices:\n  db: {image: x}\n  a: {build: ., command: x $TAG $GO, depends_on: [db]}"

@@ -440,6 +440,15 @@ def test_what_is_not_taken_over_is_told_with_its_line(
     assert all(loss.service == "app" for loss in found.losses if loss.line)
 
 
+@pytest.mark.parametrize(
+    ("env", "ports"), [("env: {PORT: 8080}", "8080-8082"), ("env: {PORT: 'x'}", "3000-3002"), ("", "3000-3002")]
+)
+def test_a_cluster_is_told_the_ports_that_its_instances_could_have(env: str, ports: str, folder: Path) -> None:
+    found = imported(folder, "module.exports = [{script: 'app.js', exec_mode: 'cluster', instances: 3, " + env + "}]")
+    (told,) = (loss.text for loss in found.losses if loss.key == "exec_mode")
+    assert f'`ports = "{ports}"` sets PORT, where `environment` does not' in told
+
+
 def test_what_holds_for_the_whole_file_is_told_once(folder: Path) -> None:
     text = "module.exports = {\napps: [{script: 'app.js'}, {script: 'jobs/run.sh'}],\ndeploy: {a: {}},\nother: 1}"
     found = imported(folder, text)

@@ -188,6 +188,12 @@ def test_the_limit_of_starts_stands_in_unit_and_may_be_off(service: Callable[...
     ("lines", "expected"),
     [
         ("Type=notify", {"ready": {"notify": True}}),
+        ("Type=notify\nNotifyAccess=main", {"ready": {"notify": True, "notify_access": "main"}}),
+        ("Type=notify\nNotifyAccess=all", {"ready": {"notify": True}}),
+        ("Type=notify-reload", {"ready": {"notify": True, "notify_reload": True}}),
+        ("FileDescriptorStoreMax=8", {"fd_store": 8}),
+        ("FileDescriptorStoreMax=0", {}),
+        ("FileDescriptorStoreMax=many", {}),
         ("Type=oneshot", {"type": "oneshot", "start_timeout": "36500d"}),
         ("Type=oneshot\nTimeoutStartSec=5", {"type": "oneshot", "start_timeout": "5s"}),
         ("TimeoutSec=2min", {"start_timeout": "2m", "stop_timeout": "2m"}),
@@ -202,6 +208,12 @@ def test_the_limit_of_starts_stands_in_unit_and_may_be_off(service: Callable[...
         ("ExecReload=kill -s USR1 ${MAINPID}", {"reload_signal": "USR1"}),
         ("ExecReload=/bin/kill -10 $MAINPID", {"reload_signal": "USR1"}),
         ("ExecReload=/usr/sbin/prog -s reload", {}),
+        ("ExecReload=/usr/sbin/prog -t -f '%%'\nExecReload=/bin/kill -HUP $MAINPID", {
+            "reload_signal": "HUP", "reload_check": ["/usr/sbin/prog", "-t", "-f", "%"],
+        }),
+        ("ExecReload=@/bin/one x -t\nExecReload=-/bin/two\nExecReload=/bin/kill -HUP $MAINPID\nExecReload=/bin/three", {
+            "reload_signal": "HUP", "reload_check": ["/bin/sh", "-c", "/bin/one -t && { /bin/two || :; }"],
+        }),
         ("Type=forking\nPIDFile=x.pid", {"autostart": False, "environment": {**BASE, "PIDFILE": "/run/x.pid"}}),
         ("WatchdogSec=30\nType=notify", {
             "ready": {"notify": True},

@@ -1,0 +1,117 @@
+"""Many datagrams by two system calls; what is long or carries descriptors is left, and nothing is passed over."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.probes import notify_socket
+from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.adapters.probes.plain_datagrams import SHORT, PlainDatagrams
+from supervisor.core.model.sdnotify import Message
+from tests.doubles.fakes import run_until
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    receiver = notify_socket._bound(str(tmp_path / "notify"))
+    with receiver, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(str(tmp_path / "notify"))
+        yield receiver, sender
+
+
+def count_calls(plain: PlainDatagrams, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    calls: list[int] = []
+    real = plain._receive
+
+    def receive(*arguments: int | None) -> int:
+        calls.append(1)
+        return int(real(*arguments))
+
+    monkeypatch.setattr(plain, "_receive", receive)
+    return calls
+
+
+def texts(plain: PlainDatagrams) -> list[bytes]:
+    return [bytes(plain.text[begin:end]) for *_, begin, end in plain.take()]
+
+
+def test_two_system_calls_take_all_that_is_queued(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver, sender = pair
+    plain = PlainDatagrams(receiver)
+    calls = count_calls(plain, monkeypatch)
+    for _ in range(3):
+        for _ in range(8):
+            sender.send(b"WATCHDOG=1")
+        found = plain.take()
+        assert {(pid, uid) for pid, uid, *_ in found} == {(os.getpid(), os.getuid())}
+        assert len(found) == 8
+    assert len(calls) == 6
+
+
+def test_nothing_queued_is_no_error_and_a_broken_socket_is_one(pair: Pair) -> None:
+    plain = PlainDatagrams(pair[0])
+    assert plain.take() == [] and plain.left == 0
+    plain._fd = -1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        plain.take()
+
+
+def test_what_is_long_or_carries_descriptors_is_left_with_what_follows(pair: Pair) -> None:
+    receiver, sender = pair
+    plain = PlainDatagrams(receiver)
+    sender.send(b"")
+    sender.send(b"a" * SHORT)
+    sender.send(b"b" * (SHORT + 1))
+    sender.send(b"c")
+    assert texts(plain) == [b"", b"a" * SHORT] and plain.left
+    assert [receiver.recv(200) for _ in range(2)] == [b"b" * (SHORT + 1), b"c"]
+    sender.send(b"d")
+    socket.send_fds(sender, [b"e"], [receiver.fileno()])
+    assert texts(plain) == [b"d"] and plain.left
+    receiver.recv(1)
+    assert texts(plain) == []
+
+
+def test_an_empty_datagram_that_was_looked_at_before_is_not_passed_over(tmp_path: Path) -> None:
+    """The kernel does not show it again where it looks beyond the first one: what follows would be taken in its place,
+    and heard twice."""
+    loop = EventLoop()
+    heard: list[Message] = []
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda _pid, _uid, message, _at: heard.append(message), print)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(notify.path)
+        sender.send(b"STATUS=1")
+        socket.send_fds(sender, [b"STATUS=2"], [sender.fileno()])
+        for datagram in (b"", b"STATUS=3", b"", b"STATUS=" + b"4" * SHORT, b"", b"STATUS=5"):
+            sender.send(datagram)
+        run_until(loop, lambda: len(heard) >= 5)
+    assert [message.status for message in heard] == ["1", "2", "3", "4" * SHORT, "5"]
+    assert notify.meaningless == 3
+    notify.close()
+    loop.close()
+
+
+def test_where_the_queue_was_filled_twice_the_next_batch_is_shorter(tmp_path: Path) -> None:
+    loop = EventLoop()
+    heard: list[Message] = []
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda _pid, _uid, message, _at: heard.append(message), print)
+    notify._full, notify._batch, notify._wait = 3, 0.008, 0.008
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(notify.path)
+        waits = []
+        for count in (6, 7, 6, 5, 2):
+            for _ in range(count):
+                sender.send(b"WATCHDOG=1")
+            notify._collect()
+            waits.append(notify._wait)
+    assert waits == [0.004, 0.002, 0.002, 0.008, 0.008]
+    notify.close()
+    loop.close()
