@@ -34,8 +34,7 @@ _FRAME_HEAD = 24
 
 
 def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) -> bool:
-    """Remove at most STEP of the oldest events that exceed the age or the size limit, and at most EVIDENCE_STEP pieces
-    of evidence beyond their own limits.
+    """Remove at most STEP of the oldest events that exceed the age or the size limit.
 
     `now` is in seconds since the epoch. True: there is more to remove.
     """
@@ -48,20 +47,29 @@ def prune(db: sqlite3.Connection, now: float, max_age: float, max_bytes: int) ->
         gone = db.execute(
             f"DELETE FROM events WHERE {oldest} AND (? OR at < ?)", (last - KEPT, crowded, now - max_age)
         ).rowcount
-        evidence_gone = db.execute(
-            "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence"
-            " WHERE at < ? OR id < (SELECT min(id) FROM events)"
-            " OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
-            (now - EVIDENCE_AGE, EVIDENCE_KEPT, EVIDENCE_STEP),
-        ).rowcount
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
-    if pragma(db, "freelist_count") > pages // 4:
+    return gone == STEP
+
+
+def prune_evidence(db: sqlite3.Connection, now: float) -> bool:
+    """Remove at most EVIDENCE_STEP pieces of evidence beyond their limits. True: there is more to remove."""
+    gone = db.execute(
+        "DELETE FROM evidence WHERE id IN (SELECT id FROM evidence"
+        " WHERE at < ? OR id < (SELECT min(id) FROM events)"
+        " OR id <= (SELECT id FROM evidence ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)",
+        (now - EVIDENCE_AGE, EVIDENCE_KEPT, EVIDENCE_STEP),
+    ).rowcount
+    return gone == EVIDENCE_STEP
+
+
+def shrink(db: sqlite3.Connection) -> None:
+    """Give some free pages back to the file system, where a quarter of the file is free."""
+    if pragma(db, "freelist_count") > pragma(db, "page_count") // 4:
         db.execute(f"PRAGMA incremental_vacuum({_VACUUM})").fetchall()
-    return gone == STEP or evidence_gone == EVIDENCE_STEP
 
 
 def index(db: sqlite3.Connection) -> bool:
@@ -139,18 +147,25 @@ class Maintenance:
         self._on_problem = on_problem
         self._max_age, self._max_bytes = max_age, max_bytes
         self._told = False
+        self._again = False
 
     @property
     def due(self) -> bool:
-        return self.written >= STEP
+        return self.written >= STEP or self._again
 
     def step(self, db: sqlite3.Connection, now: float) -> None:
-        """Do one step of each kind of work; `due` remains true while there is more. `now`: seconds since the epoch."""
-        self.written = 0
-        more = index(db)
-        more |= prune(db, now, self._max_age, self._max_bytes)
-        more |= self._shorten_log(db)
-        self.written = STEP if more else 0
+        """Do one step of each kind of work; `due` remains true while there is more. `now`: seconds since the epoch.
+
+        While only evidence is left, no event is removed: evidence that is about to go may be what makes the file large.
+        """
+        if self.written >= STEP or not self._again:
+            self.written = 0
+            more = index(db)
+            more |= prune(db, now, self._max_age, self._max_bytes)
+            self.written = STEP if more else 0
+        again = prune_evidence(db, now)
+        shrink(db)
+        self._again = self._shorten_log(db) or again
 
     def _shorten_log(self, db: sqlite3.Connection) -> bool:
         """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed.

@@ -164,7 +164,7 @@ def _supervisor_table(text: str) -> Mapping[str, Any]:
         return plain
     import tomllib
 
-    own = "\n".join(section)
+    own = "\n".join([*section, ""])  # the last line ends, too: it may end with \r
     for candidate in (text, own) if in_strings else (own,):
         try:
             table = tomllib.loads(candidate).get("supervisor")

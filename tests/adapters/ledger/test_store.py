@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -526,14 +527,14 @@ def test_what_is_too_old_goes_but_the_newest_stay(tmp_path: Path, monkeypatch: p
 def test_it_stays_within_its_size(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "ledger.db", max_bytes=1_000_000)
     for i in range(600):
-        evidence: dict[str, Any] = {"evidence": {"text": "x" * 20_000}} if i % 10 == 0 else {}
+        evidence: dict[str, Any] = {"evidence": {"text": "x" * 20_000}} if i % 10 == 5 else {}
         bench.ledger.append([record(f"s{i % 7}", text="x" * 200, **evidence) for _ in range(20)], AT + i)
     bench.ledger.close()
     assert bench.path.stat().st_size < 2_500_000
     bench.open()
     newest = bench.ids()[-1]
     assert newest == 12_000
-    assert bench.ledger.evidence(11_801) is not None
+    assert bench.ledger.evidence(11_901) is not None
     assert bench.ledger.evidence(1) is None
 
 
@@ -558,7 +559,7 @@ def test_much_evidence_is_removed_in_small_steps(tmp_path: Path, monkeypatch: py
     while bench.later:
         bench.later.pop(0)[1]()
         left.append(sum("evidence_id" in e["detail"] for e in bench.ledger.events(EventQuery())))
-    steps = [before - after for before, after in zip(left, left[1:], strict=False)]
+    steps = [before - after for before, after in pairwise(left)]
     assert max(steps) <= ledger_upkeep.EVIDENCE_STEP
     assert left[-1] == 2
 

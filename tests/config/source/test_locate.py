@@ -36,6 +36,7 @@ SERVICE = '[services.a]\ncommand = "true"\n'
         ("[supervisor]\nname = 1\n", "app"),
         ('[supervisor]\nname = "a/b"\n', "app"),
         ("supervisor = 1\n", "app"),
+        ('[supervisor]\r\nname = "\\u0078"\r\n[services.a]\r\n', "x"),
         ("[supervisor\n", "app"),
         ("[[[[", "app"),
     ],
@@ -248,7 +249,7 @@ def test_what_is_read_without_a_parser_is_what_the_parser_reads(head: list[str],
     section = locate._own_lines("\n".join([*head, f"[ supervisor ]{after}", *body]))
     found = locate._plain_values(section)
     if found is not None:
-        assert tomllib.loads("\n".join(section)).get("supervisor", {}) == found
+        assert tomllib.loads("\n".join([*section, ""])).get("supervisor", {}) == found
 
 
 def test_a_usual_file_is_read_without_a_parser() -> None:
