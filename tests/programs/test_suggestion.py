@@ -36,7 +36,9 @@ from supervisor.programs.suggestion import suggestion
         }),
         (["uwsgi", "--ini", "x"], "uwsgi", ["uwsgi", "--ini", "x"], {"ready": {"notify": True}, "stop_signal": "INT"}),
         (["uwsgi", "--die-on-term"], "uwsgi", ["uwsgi", "--die-on-term"], {"ready": {"notify": True}}),
-        (["squid"], "squid", ["squid", "--foreground"], {"ready": {"notify": True}, "stop_timeout": "40s"}),
+        (["squid"], "squid", ["squid", "--foreground"], {
+            "ready": {"notify": True}, "stop_timeout": "40s", "reload_check": ["squid", "-k", "parse", "--foreground"],
+        }),
         (["nice", "postfix", "-c", "x", "start-fg"], "postfix",
          ["nice", "/usr/lib/postfix/sbin/master", "-s", "-c", "x"], {}),
         (["smbd", "-D", "-s", "x"], "smbd", ["smbd", "-s", "x", "-F", "--no-process-group"],
@@ -45,7 +47,9 @@ from supervisor.programs.suggestion import suggestion
         (["caddy", "start"], "caddy", ["caddy", "run"], {"ready": {"notify": True}}),
         (["uwsgi", "-d", "log", "--die-on-term"], "uwsgi", ["uwsgi", "-d", "log", "--die-on-term"],
          {"ready": {"notify": True}}),
-        (["nice", "privoxy", "conf"], "privoxy", ["nice", "privoxy", "--no-daemon", "conf"], {}),
+        (["nice", "privoxy", "conf"], "privoxy", ["nice", "privoxy", "--no-daemon", "conf"], {
+            "reload_check": ["nice", "privoxy", "--config-test", "--no-daemon", "conf"],
+        }),
         (["./run me.sh", "x"], "run-me", ["./run me.sh", "x"], {}),
         (["python", "-m", "my.app"], "my", ["python", "-m", "my.app"], {}),
         (["python", "-c", "x"], "python", ["python", "-c", "x"], {}),
