@@ -45,6 +45,8 @@ _CONDITIONS = {
     "service_completed_successfully": "completed",
 }
 _REFERENCE = re.compile(r"\$\{([^}:]*)(?::-([^}]*))?\}")
+_HOST = re.compile(r"(?:^|[@/,=\s])([\w.-]+):[0-9]|(?://|@)([\w.-]+)(?=[/,?]|$)")
+_OF_HOST = re.compile("HOST|ADDR|SERVER")
 _NO_VARIABLE = re.compile(r"[\s:]")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _ORDER = (
@@ -406,22 +408,18 @@ def _nested(known: Mapping[str, str | None], environment: Mapping[str, str]) -> 
 
 def _tell_hosts(service: Service, table: Mapping[str, Any], every: Mapping[str, Any]) -> None:
     """Tell of names of other services that stand where a host does; no value is told."""
-    variables = {name: value.lower() for name, value in table.get("environment", {}).items()}
-    texts = {"environment": variables, "command": dict(enumerate(map(str.lower, table["command"])))}
+    texts = {"environment": table.get("environment", {}), "command": dict(enumerate(table["command"]))}
     for key, given in texts.items():
-        found = [other for other in every if other != service.name and _is_host(other.lower(), given)]
-        if found:
+        hosts = {host for variable, value in given.items() for host in _hosts(str(variable), value)}
+        if found := sorted(host for host in hosts if host in every and host != service.name):
             text = f"{', '.join(found)}: names of services are hosts in a network of compose alone; write 127.0.0.1."
             service.lose(Kind.CHANGED, key, text)
 
 
-def _is_host(name: str, given: Mapping[Any, str]) -> bool:
-    """Whether a text has it with a port or in an address, or a variable of a host is just this."""
-    place = re.compile(rf"(?:^|[@/,=\s]){re.escape(name)}:[0-9]|(?://|@){re.escape(name)}(?:[/,?]|$)")
-    return any(
-        place.search(value) or (value == name and re.search(r"HOST|ADDR|SERVER", str(variable).upper()))
-        for variable, value in given.items()
-    )
+def _hosts(variable: str, value: str) -> set[str]:
+    """What stands in a text with a port or in an address; the whole text of a variable of a host."""
+    found = {host for pair in _HOST.findall(value) for host in pair if host}
+    return found | ({value} if _OF_HOST.search(variable.upper()) else set())
 
 
 def _mounts(volumes: Any) -> list[tuple[str, str]]:
