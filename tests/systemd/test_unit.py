@@ -171,13 +171,19 @@ def test_systemd_has_nothing_to_say_about_it(tmp_path: Path, user: bool) -> None
     shutil.copytree(HERE / "examples", odd / "examples")
     done = printed("-f", str(odd / "services.toml"), *(["--user"] if user else []))
     assert done.returncode == 0, done.stderr
-    file = tmp_path / "supervisor-demo.service"
-    file.write_text(done.stdout)
+    assert verdict(tmp_path, done.stdout, user) == []
+    assert len(verdict(tmp_path, done.stdout + "\n[Service]\nNoSuchKey=1\n", user)) == 1
+
+
+def verdict(folder: Path, unit: str, user: bool) -> list[str]:
+    """What systemd says of the unit.  It also reads the other units of the host, and says what is wrong with them."""
+    file = folder / "supervisor-demo.service"
+    file.write_text(unit)
     verify = ["systemd-analyze", *(["--user"] if user else []), "verify", str(file)]
-    verdict = subprocess.run(
-        verify, capture_output=True, text=True, check=False, env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
-    )
-    assert (verdict.returncode, verdict.stdout + verdict.stderr) == (0, "")
+    environment = os.environ | {"XDG_RUNTIME_DIR": str(folder)}
+    done = subprocess.run(verify, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return [line for line in (done.stdout + done.stderr).splitlines() if file.name in line]
 
 
 def test_it_is_a_file_as_it_stands_and_names_its_place() -> None:
