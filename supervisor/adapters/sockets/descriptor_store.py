@@ -157,7 +157,10 @@ class DescriptorStore:
         self._drop([one for one in self._stored if one.instance not in instances])
 
     def close(self) -> None:
-        """Leave what is stored to the keeper, for the next daemon."""
+        """Leave what is stored to the keeper, for the next daemon.  The loop is over: wait a moment for the keeper."""
+        if self._keeper is not None and self._queue:
+            self._keeper.settimeout(ANSWER_WITHIN)
+            self._flush()
         for one in self._stored:
             self._loop.unregister(one.fd)
             os.close(one.fd)

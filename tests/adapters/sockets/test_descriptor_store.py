@@ -198,6 +198,11 @@ def test_a_stopped_keeper_gets_the_orders_when_it_goes_on(
     run_until(house.loop, lambda: not house.store._queue)
     house.die()
     assert house.names() == ["more"] * 300
+    keeper_ends = os.pidfd_open(house.keepers[-1])
+    house.store.keep_only(())
+    house.store.close()
+    os.waitid(os.P_PIDFD, keeper_ends, os.WEXITED)  # it was told to let all go
+    os.close(keeper_ends)
     for pair_ in sockets:
         for one in pair_:
             one.close()
