@@ -9,7 +9,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from supervisor.config.schema import kinds
+from supervisor.config.schema import kinds, several_hosts
 from supervisor.config.schema import tables as model
 from supervisor.config.units import format_duration, format_rate, format_size
 from supervisor.core.model.fleet_spec import FleetHost, FleetSpec
@@ -37,8 +37,8 @@ _SPECS = (
     (model.HOOK, HookSpec),
     (model.SERVICE, ServiceSpec),
     (model.SUPERVISOR, SupervisorSpec),
-    (model.FLEET, FleetSpec),
-    (model.FLEET_HOST, FleetHost),
+    (several_hosts.FLEET, FleetSpec),
+    (several_hosts.FLEET_HOST, FleetHost),
 )
 
 

@@ -7,12 +7,10 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
+from supervisor.config.schema.several_hosts import CLUSTER, FLEET, FLEET_HOST
 from supervisor.config.schema.tables import (
-    CLUSTER,
     EXIT_CODES,
     FILE,
-    FLEET,
-    FLEET_HOST,
     GROUP,
     HTTP_SERVER,
     SERVICE,
