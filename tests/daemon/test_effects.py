@@ -35,6 +35,7 @@ def test_what_is_saved_of_a_dropped_instance_goes_with_the_next_records() -> Non
         on_demand=None,
         reporter=None,
         balancer=None,
+        stored=None,
     )
     over = Record("web@4", "web", 1, Goal.DOWN, State.STOPPING, State.STOPPED, Cause.SURGE_OVER)
     Effects(parts, lambda event: None).record([over])

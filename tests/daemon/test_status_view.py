@@ -29,6 +29,7 @@ def test_an_instance_that_is_removed_before_its_row_has_none(monkeypatch: pytest
     parts = SimpleNamespace(
         service_set=service_set,
         balancer=None,
+        stored=None,
         sockets=SimpleNamespace(listening={"tcp://x": 1}),
         now=lambda: 0.0,
         processes=SimpleNamespace(paused=lambda _name: False),
