@@ -11,7 +11,7 @@ from json import dumps
 
 from supervisor.control_socket import ControlSocket, peer, quoted, target_of
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from typing import Any
 

@@ -32,7 +32,7 @@ from supervisor.errors import (
 )
 from supervisor.http_answer import read_body, read_head
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from typing import Any, BinaryIO
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from typing import BinaryIO
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-TYPE_CHECKING = False  # typing and subprocess cost
+TYPE_CHECKING = False  # importing typing and subprocess takes time
 if TYPE_CHECKING:
     import subprocess
 

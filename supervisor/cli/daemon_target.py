@@ -10,7 +10,7 @@ from supervisor.adapters.linux.directories import read_file
 from supervisor.client import Client
 from supervisor.errors import ConfigError, NoDaemon, NotListening, OtherFile
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TextIO

@@ -10,7 +10,7 @@ from functools import partial
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.errors import NoDaemon
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
 

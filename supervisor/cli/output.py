@@ -11,7 +11,7 @@ import io
 import os
 import sys
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from typing import Any
 

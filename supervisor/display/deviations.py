@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Supervisor
 

@@ -59,7 +59,7 @@ def clock(at: str | float | None) -> str:
     """A moment, ISO 8601 or seconds since the epoch, as local wall-clock time; blank where there is none."""
     if at is None:
         return " " * 8
-    from supervisor.core.text.timestamps import local  # datetime costs
+    from supervisor.core.text.timestamps import local  # importing datetime takes time
 
     try:
         return local(at).strftime("%H:%M:%S")

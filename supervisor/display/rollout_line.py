@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from supervisor.display.numbers import duration
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
     from supervisor.core.model.instance_documents import Instance

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from supervisor.core.text.waiting import runs_elsewhere
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
 

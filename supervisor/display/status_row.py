@@ -8,7 +8,7 @@ from supervisor.core.text.waiting import runs_elsewhere, waits_for, where
 from supervisor.display.numbers import duration, percent, score, size
 from supervisor.display.severity import awaits_connection, is_flapping
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance, StopStep, Target
 

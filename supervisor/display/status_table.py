@@ -12,7 +12,7 @@ from supervisor.display.severity import Severity, severity
 from supervisor.display.state_style import severity_color
 from supervisor.display.status_row import COLUMNS, LEAST_WANTED, RIGHT, cells, printable
 
-TYPE_CHECKING = False  # typing costs
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from collections.abc import Callable
 

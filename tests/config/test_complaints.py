@@ -386,9 +386,9 @@ WITHIN_SERVICE = [
     # readiness
     (
         'ready = { delay = "1s", notify_access = "main" }',
-        "ready.notify_access: means something only with notify = true",
+        "ready.notify_access: only with notify = true; leave it out",
     ),
-    ('ready = { delay = "1s", notify_reload = true }', "ready.notify_reload: means something only with notify = true"),
+    ('ready = { delay = "1s", notify_reload = true }', "ready.notify_reload: only with notify = true; leave it out"),
     (
         'heartbeat = { scope = "process" }\nready = { notify = true, notify_access = "main" }',
         'ready.notify_access: cannot be "main" where each process beats for itself (heartbeat.scope)',

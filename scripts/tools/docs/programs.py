@@ -11,7 +11,7 @@ LAST_RUN = Path(__file__).resolve().parents[1] / "programs" / "supervised.toml"
 PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
 HEAD = """# What known programs do
 
-Daemons differ in what they say to their manager, in what each signal does, and in how they end. This page is made from
+Daemons differ in what they send to their manager, in what each signal does, and in how they end. This page is made from
 `supervisor/programs/book` (`scripts/reference`), one file a program. Each was run by `scripts/programs`, which plays the
 service manager, in the version and on the day that its line names. Another version or build may do otherwise. The book is
 advice: what your services.toml says is what happens. A dash means none, or not tried.
@@ -28,8 +28,8 @@ The same book is used by
 SAYS = """## Start, reload and the datagrams of sd_notify
 
 *Says at its start*: the datagrams in order, `child` where a child of the main process sent one. *Reload*: the signal, and what
-follows. *Broken file*: what a running program does when it is told to reload a file with an error; *check first* fails for
-such a file (`…`: the arguments of the service follow), so that it is the `reload_check` that has to pass before the signal.
+follows. *Broken file*: what a running program does when it is told to reload a file with an error. *Check first*: a command that fails
+for such a file (`…`: the arguments of the service follow); it is the `reload_check` that has to pass before the signal.
 *LISTEN_FDS*: whether it takes sockets that are passed to it.
 """
 ENDS = """## Ends
@@ -44,7 +44,8 @@ foreground does (*stays*: where it has NOTIFY_SOCKET; without it, it goes to the
 SUPERVISED = """## Under the supervisor
 
 What `scripts/programs --supervise` saw last: each program was started from the file that `supervisor init -- COMMAND` writes for
-it, unmodified, and lived through one day. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
+it, unmodified, and went through the steps of the columns. Programs without a row were not run like this. *Starts*: *ready, as it
+says* where it sends READY=1, else *runs*. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
 *refused* by its `reload_check`, so that nothing was sent; where it has none, what follows: *goes on* with the old one, or an end.
 *SIGSTOP* of the main process: *held* as a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on
 after SIGCONT. *SIGKILL* of the main process. *Stop*: `supervisor stop`, which counts no failure.

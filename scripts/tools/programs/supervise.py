@@ -1,7 +1,7 @@
-"""Lives through a day of one program under the real supervisor, with the file that `supervisor init -- COMMAND` writes.
+"""Runs one program under the supervisor, from the file that `supervisor init -- COMMAND` writes.
 
-It is started, reloaded, reloaded with an error in its file, stopped in its tracks (SIGSTOP), killed, and stopped by
-order.  Each step waits for what the daemon says of it, as long as a busy machine may need.
+It is started, reloaded, reloaded with an error in its file, stopped by SIGSTOP and continued, killed, and stopped by
+order.  Each step waits for what the daemon reports of it, as long as a busy machine may need.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from supervisor.adapters.processes.command_trees import CommandTree
 from supervisor.core.model.spec import ServiceSpec
 
 LINES, LONGEST_LINE = 10, 300
-"""How many lines of the output are told, the last ones, and how many characters of each."""
+"""How many of the last lines of the output are reported, and how many characters of each."""
 
 Answer = Callable[[str, tuple[str, ...]], None]
-"""`done(why, output)`: why it has not passed, empty where it has, and the last lines of its output."""
+"""`done(why, output)`: why the check has not passed, empty where it has passed; the last lines of its output."""
 
 
 def run_check(

@@ -1,8 +1,8 @@
-"""Gives memory that was freed back to the kernel.
+"""Returns freed memory to the kernel.
 
-The C library keeps what was freed between blocks that are in use.  After the start of a daemon that is a part of all
-that was read, compiled and parsed once: half a MiB with a thousand services, and one and a half where Python had to
-compile the modules.
+The C library keeps freed memory that lies between blocks in use.  A daemon frees much after its start, when it has
+read, compiled and parsed its files: half a MiB with a thousand services, and one and a half where Python had to compile
+the modules.
 """
 
 from __future__ import annotations
@@ -12,6 +12,6 @@ from contextlib import suppress
 
 
 def give_back() -> None:
-    """Do so now.  Takes up to a few milliseconds; other C libraries than glibc do not have it, and need it less."""
+    """Return what can be returned; takes up to a few milliseconds.  Without glibc this does nothing."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -249,7 +249,7 @@ class NotifySocket:
             sink.take(*self._wanted) if self._wanted is not None else sink.take()
         except OSError as error:
             self._trouble("sink", f"no process can be started that closes descriptors: {error.strerror}")
-            sock.recv(1)  # beats are worth more
+            sock.recv(1)  # dropped, so that the beats behind it are read
             if self._wanted is not None:
                 self._wanted[0]([], 0)
         self._listen(sock)

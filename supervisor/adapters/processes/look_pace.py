@@ -1,8 +1,9 @@
 """The pace of looks at all processes: how soon another one may be made.
 
-A look at all children, or at all of /proc, takes as long as there are processes.  One look for each of many that end
-would take as long as their square.  So what looks at each end waits for `PAUSE` times as long as the looks before took:
-however the ends come, looks take at most a quarter of the time.  A single end does not wait.
+The time for a look at all children, or at all of /proc, grows with the number of processes.  One look for each of many
+processes that end would need a time that grows with the square of their number.  So before the next look there is a
+pause, `PAUSE` times as long as the looks before took: looks take at most a quarter of the time.  A single end does not
+wait.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _pace = _Pace()
 
 @contextmanager
 def timed() -> Iterator[None]:
-    """A look is made in the block."""
+    """Count the CPU time of the block as that of a look."""
     began = time.thread_time()
     try:
         yield

@@ -80,7 +80,7 @@ def _ready(ready: ReadySpec, own: Mapping[str, Any], report: Report) -> None:
                 report(f"only a probe has one, not {kinds[0]}; a start is limited by start_timeout", "ready", key)
     for key in ("notify_access", "notify_reload"):
         if key in own and kinds != ["notify"]:
-            report("means something only with notify = true", "ready", key)
+            report("only with notify = true; leave it out", "ready", key)
 
 
 def _heartbeat(beat: HeartbeatSpec, own: Mapping[str, Any], report: Report) -> None:

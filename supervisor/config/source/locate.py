@@ -16,7 +16,7 @@ from supervisor.errors import ConfigError
 from supervisor.last_directories import Locations, look_up, runtime_root
 from supervisor.trusted_users import trusted_users
 
-TYPE_CHECKING = False  # typing, pathlib and tomllib cost
+TYPE_CHECKING = False  # importing typing, pathlib and tomllib takes time
 if TYPE_CHECKING:
     from typing import Any
 

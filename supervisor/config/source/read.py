@@ -7,7 +7,7 @@ import stat
 
 from supervisor.errors import ConfigError
 
-TYPE_CHECKING = False  # typing and tomllib cost, and every command reads its file
+TYPE_CHECKING = False  # importing typing and tomllib takes time, and every command reads its file
 if TYPE_CHECKING:
     from typing import Any
 

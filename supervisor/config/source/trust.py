@@ -15,7 +15,7 @@ from functools import cache
 
 from supervisor.trusted_users import VARIABLE, trusted_users
 
-TYPE_CHECKING = False  # typing and pathlib cost, and every command reads its file
+TYPE_CHECKING = False  # importing typing and pathlib takes time, and every command reads its file
 if TYPE_CHECKING:
     from pathlib import Path
 

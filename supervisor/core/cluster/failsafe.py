@@ -23,7 +23,7 @@ from supervisor.core.cluster.placement import Slot
 
 _NEVER = -1e9
 _SAME = 1e-5
-"""Seconds by which a moment may differ from itself after it was written as nanoseconds."""
+"""Seconds by which rounding to nanoseconds may change a moment."""
 
 
 class Failsafe:
@@ -42,7 +42,7 @@ class Failsafe:
         self._sent: dict[Slot, frozenset[str]] = {}
 
     def begin_again(self) -> None:
-        """With a new session, which holds nothing yet."""
+        """Forget all of the session before: a new one holds no slot yet."""
         self._asked.clear()
         self._promises.clear()
         self._kept.clear()
@@ -52,11 +52,11 @@ class Failsafe:
     # -- the hosts to ask --------------------------------------------------------------------------------------------
 
     def writes(self, slot: Slot, hosts: Iterable[str]) -> None:
-        """The record of a slot is to name these hosts: it may from now on, whatever is answered."""
+        """A write that names these hosts in the record of a slot is sent; from now on it may take effect."""
         self._sent[slot] = self._sent.get(slot, frozenset()).union(hosts)
 
     def wrote(self, slot: Slot, epoch: int, hosts: Iterable[str]) -> None:
-        """The record names these hosts: no earlier write of this slot can be carried out any more."""
+        """The write was answered: the record names these hosts, and no earlier write of it can take effect any more."""
         self._asks[slot], self._sent[slot] = (epoch, frozenset(hosts)), frozenset(hosts)
 
     def names(self, slot: Slot, epoch: int, hosts: Iterable[str]) -> bool:
@@ -71,15 +71,15 @@ class Failsafe:
     # -- promises ----------------------------------------------------------------------------------------------------
 
     def bound(self, now: float) -> bool:
-        """This host has promised to take nothing."""
+        """Whether a promise of this host is in force: it takes no slot that was not given back."""
         return now < self.bound_until
 
     def promise(self, now: float) -> None:
-        """This host promises."""
+        """Promise, from `now` on."""
         self.bound_until = max(self.bound_until, now + self.seconds)
 
     def ask(self, now: float, pause: float) -> bool:
-        """Whether the hosts are to be asked now, because they were not for so long."""
+        """Whether to ask the hosts now, because the last question is `pause` seconds old; counts it as asked."""
         if self._asked and now - self._asked[-1] < pause:
             return False
         self._asked = [*(one for one in self._asked if now - one < self.seconds), now]
@@ -94,12 +94,12 @@ class Failsafe:
         self._promises[node] = max(sent + seconds - MARGIN, self._promises.get(node, _NEVER))
 
     def silent(self, hosts: Iterable[str], now: float, patience: float) -> list[str]:
-        """Those of these hosts that have promised nothing for so long, although they were asked."""
+        """Those of these hosts that were asked and have promised nothing for `patience` seconds."""
         first = self._asked[0] if self._asked else now
         return sorted(one for one in hosts if now - max(first, self._heard.get(one, _NEVER)) > patience)
 
     def keep(self, slot: Slot, epoch: int, kill_at: float, now: float) -> None:
-        """Prolong the lease of a slot, which is over at `kill_at`, as far as all hosts have promised."""
+        """Prolong the lease of a slot, which ends at `kill_at`, to the earliest end of the promises of all hosts."""
         hosts = self.asks(slot, epoch)
         if hosts and now < kill_at:
             until = min(self._promises.get(one, _NEVER) for one in hosts)

@@ -18,7 +18,7 @@ from supervisor.core.cluster.requests import MOVES, Node, Request, Result, Verb,
 TAKES, REFILL = 10.0, 2.0
 """The slots that may be taken at once beside their number, and how many a second come to be allowed again."""
 FAILSAFE = "failsafe"
-"""The problem by which it is shown whether slots are kept without ZooKeeper."""
+"""The key of the problem that says whether slots are kept without ZooKeeper."""
 LOST_DATA = 60.0
 """Seconds until a slot whose epoch would be smaller than the one before is tried again."""
 

@@ -54,7 +54,7 @@ class Knowledge:
         self.facts = Facts()
         self.problems: dict[str, str] = {}
         self.knows = False
-        """Everything has been read once: before that, that no slot is known to be held says nothing."""
+        """Whether everything has been read once: until then an unknown slot may be held all the same."""
         self.ending = False
         """This agent ends: it takes nothing any more."""
         self._connected, self._granted = False, 0.0

@@ -541,6 +541,6 @@ def holder(record: Record) -> str:
     hint = (
         "`supervisor cluster undo` takes it back"
         if rolling
-        else "`supervisor cluster undo --timeout 30s` waits no longer for it"
+        else "`supervisor cluster undo --timeout 30s` shortens the wait for it"
     )
     return f"version {record.number}, pushed{who}, {verb}; told so far: {at}; {hint}"

@@ -160,7 +160,7 @@ def take_back(record: Record, by: str, host: str, max_unavailable: str, timeout:
 
 
 def hurry(record: Record, timeout: float) -> Record:
-    """A person waits no longer than so many seconds for a host that does not come back."""
+    """Wait for a host that does not come back at most `timeout` seconds, as a user has ordered."""
     return _step(record, timeout=timeout)
 
 

@@ -64,7 +64,7 @@ def test_a_way_back_that_hangs_ends_as_soon_as_a_person_waits_no_longer() -> Non
     refused = world.push("three", "a")
     world.turns()
     assert refused.outcome is not None
-    assert refused.outcome["error"].endswith("`supervisor cluster undo --timeout 30s` waits no longer for it")
+    assert refused.outcome["error"].endswith("`supervisor cluster undo --timeout 30s` shortens the wait for it")
     longer = world.push("", "a", undo=True, takes_back=2, timeout=72_000.0)
     world.turns(5)
     assert longer.outcome is not None and longer.outcome["done"] and world.record.timeout == 36_000.0

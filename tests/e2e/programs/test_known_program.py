@@ -36,7 +36,7 @@ def test_check_says_what_a_known_program_needs(daemon: Make, tmp_path: Path) -> 
     assert 'services.php.command: PHP-FPM goes to the background and counts as ended; add "-F"' in checked.stderr
 
 
-def test_a_known_program_lives_through_a_day_from_what_init_writes() -> None:
+def test_a_known_program_runs_reloads_and_comes_back_from_what_init_writes() -> None:
     """`scripts/programs --supervise`, for one program."""
     program("nginx")
     command = [sys.executable, "-m", "scripts.tools.programs", "--supervise", "--only", "nginx"]
