@@ -57,7 +57,7 @@ def test_the_daemon_sends_one_event_however_many_there_are(ledger: Ledger, tmp_p
 
 
 def test_a_file_without_its_newest_event_is_not_read(ledger: Ledger, tmp_path: Path) -> None:
-    """It is another daemon's, or the disk takes nothing."""
+    """The file is that of another daemon, or the disk takes nothing."""
     (tmp_path / "other").mkdir()
     other = Ledger(str(tmp_path / "other" / "ledger.db"), print)
     other.append([record(number + 90) for number in range(7)], AT)
@@ -80,7 +80,7 @@ def test_where_the_file_of_the_configuration_is_broken_the_daemon_is_asked(ledge
 
 
 def test_events_of_services_come_from_the_daemon(ledger: Ledger, tmp_path: Path) -> None:
-    """It knows which names mean which services."""
+    """The daemon knows which names mean which services."""
     daemon = Daemon(ledger)
     target: Any = SimpleNamespace(client=daemon, state_dir=tmp_path)
     assert len(BesideDaemon(target).events(["web"], limit=3)) == 3

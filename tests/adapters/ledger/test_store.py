@@ -565,7 +565,7 @@ def test_much_evidence_is_removed_in_small_steps(tmp_path: Path, monkeypatch: py
 
 
 def test_damaged_details_do_not_shift_those_of_others(bench: Bench) -> None:
-    """They are parsed together."""
+    """Details are parsed together, unless one is damaged."""
     bench.ledger.append([record(number=n) for n in range(4)], AT)
     db = bench.ledger._db
     assert db is not None

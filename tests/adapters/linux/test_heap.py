@@ -1,4 +1,4 @@
-"""What was freed is given back to the kernel."""
+"""Freed memory is returned to the kernel."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypat
 
 
 def test_a_stop_looks_once_at_a_process_that_is_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was let go on by its pidfd.  So many stops cost as much as what is read for each."""
+    """SIGCONT goes through its pidfd, which needs no second look.  Many stops cost one look each."""
     pid = bench.spawn("sleep", "1000")
     bench.until(lambda: bench.processes.by_instance["web"].settled)
     paths: list[str] = []

@@ -201,7 +201,7 @@ def test_a_stopped_keeper_gets_the_orders_when_it_goes_on(
     keeper_ends = os.pidfd_open(house.keepers[-1])
     house.store.keep_only(())
     house.store.close()
-    os.waitid(os.P_PIDFD, keeper_ends, os.WEXITED)  # it was told to let all go
+    os.waitid(os.P_PIDFD, keeper_ends, os.WEXITED)  # it closes all and ends
     os.close(keeper_ends)
     for pair_ in sockets:
         for one in pair_:
@@ -276,5 +276,5 @@ def test_a_descriptor_whose_close_blocks_does_not_block_the_loop(house: House) -
         lingering.close()
         del lingering
         gc.collect()
-        house.store.remove("web", "conn")  # an hour otherwise
+        house.store.remove("web", "conn")  # a close on the loop would take an hour
         assert house.names() == []
