@@ -101,8 +101,8 @@ def signal(target: DaemonTarget, number: str | None, no_check: bool, no_wait: bo
     """Send a signal to main processes, by default reload_signal.
 
     Without -s, nothing is sent where a process does not handle its reload_signal and would be ended or stopped by it.
-    Before a reload_signal, the reload_check of the service has to pass; else nothing is sent, and it runs on as it is.
-    Where a service answers it (ready.notify_reload), return when it has reloaded; exit code 1 if it has not in time.
+    Before a reload_signal, the reload_check of the service has to pass; if it fails, nothing is sent, and the service
+    runs on.  With ready.notify_reload, return when the service has reloaded; exit code 1 if it did not in time.
 
     Example: supervisor signal -s USR1 web"""
     began = monotonic()

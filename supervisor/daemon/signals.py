@@ -63,7 +63,7 @@ class SignalOrder:
         self._done([*self._numbers])
 
     def _forget_ended(self) -> None:
-        """A process that began since the order was given has read what a reload would read."""
+        """Leave out what has ended since the order: the next process has read what a reload would read."""
         instances = self._parts.service_set.instances
         for name, incarnation in self._runs.items():
             found = instances.get(name)

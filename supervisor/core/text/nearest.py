@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 MOST = 3
 FEW = 200
-"""So many known words at most are few."""
+"""Known words are few up to this number."""
 _ABBREVIATION = 3  # letters of a word before known words are taken for its completions
 _PART = 4  # letters of a word that is found again at the beginning or the end of another
 _LONGEST = 100  # letters of a word that are compared; the time of the search grows with their square
@@ -22,7 +22,7 @@ _MOST_EDITS = 3
 
 def nearest(word: object, known: Iterable[str], maximum: int = MOST) -> list[str]:
     """At most `maximum` known words, the nearest first: those at one edit, else those that begin with the word, else,
-    where few are known, those that share a part with it, else those at more edits.  Equals by their names."""
+    where few are known, those that share a part with it, else those at more edits.  Ties by name."""
     text, known = _plain(str(word)[:_LONGEST]), sorted(set(known))
     words = [(one, _plain(one[:_LONGEST])) for one in known]
     few = len(known) <= FEW

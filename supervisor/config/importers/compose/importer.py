@@ -412,7 +412,7 @@ def _tell_hosts(service: Service, table: Mapping[str, Any], every: Mapping[str, 
     for key, given in texts.items():
         hosts = {host for variable, value in given.items() for host in _hosts(str(variable), value)}
         if found := sorted(host for host in hosts if host in every and host != service.name):
-            text = f"{', '.join(found)}: names of services are hosts in a network of compose alone; write 127.0.0.1."
+            text = f"{', '.join(found)}: a service is a host name only in a compose network; write 127.0.0.1."
             service.lose(Kind.CHANGED, key, text)
 
 
