@@ -196,7 +196,7 @@ class NotifySocket:
         earliest, latest = self._empty_at - _CLOCK_SLACK, now + _CLOCK_SLACK
         for pid, uid, stamp, begin, end in found:
             said = text[begin:end]
-            message = BEAT if said == ONE_BEAT else parse(bytes(said))
+            message = BEAT if said == ONE_BEAT else parse(bytes(said), with_descriptors=False)
             if message is None:
                 self.meaningless += 1
             elif pid > 0:
@@ -229,7 +229,7 @@ class NotifySocket:
             self.oversized += 1
             self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
         else:
-            message = parse(bytes(self._view[:size]))
+            message = parse(bytes(self._view[:size]), with_descriptors=bool(carries))
             if message is None:
                 self.meaningless += 1
             elif pid > 0:
