@@ -87,7 +87,10 @@ class NotifySocket:
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
-        """The descriptor, for a successor daemon, which reads the datagrams that are still in it."""
+        """The descriptor, for a successor daemon, which reads the datagrams that are still in it.
+
+        One of an earlier version looks at the first datagram, and has it looked at again by its helper."""
+        self._plain.look_at_first()
         return self._socket.fileno()
 
     def rebind(self) -> None:
