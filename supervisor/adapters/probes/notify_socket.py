@@ -87,7 +87,10 @@ class NotifySocket:
         loop.register(self._socket.fileno(), self._readable)
 
     def fileno(self) -> int:
-        """The descriptor, for a successor daemon, which reads the datagrams that are still in it."""
+        """The descriptor, for a successor daemon, which reads the datagrams that are still in it.
+
+        One of an earlier version looks at the first datagram, and has it looked at again by its helper."""
+        self._plain.look_at_first()
         return self._socket.fileno()
 
     def rebind(self) -> None:
@@ -196,7 +199,7 @@ class NotifySocket:
         earliest, latest = self._empty_at - _CLOCK_SLACK, now + _CLOCK_SLACK
         for pid, uid, stamp, begin, end in found:
             said = text[begin:end]
-            message = BEAT if said == ONE_BEAT else parse(bytes(said))
+            message = BEAT if said == ONE_BEAT else parse(bytes(said), with_descriptors=False)
             if message is None:
                 self.meaningless += 1
             elif pid > 0:
@@ -229,7 +232,7 @@ class NotifySocket:
             self.oversized += 1
             self._trouble("oversized", f"a notification of process {pid} exceeds {MAX_DATAGRAM} bytes: dropped")
         else:
-            message = parse(bytes(self._view[:size]))
+            message = parse(bytes(self._view[:size]), with_descriptors=bool(carries))
             if message is None:
                 self.meaningless += 1
             elif pid > 0:

@@ -67,10 +67,11 @@ BEAT = Message(beat=True)
 """What it says."""
 
 
-def parse(datagram: bytes) -> Message | None:
+def parse(datagram: bytes, *, with_descriptors: bool = True) -> Message | None:
     """The content of the datagram, or None if no field in it is known.  Never raises.
 
-    Of repeated fields the last one counts.  BARRIER=1 counts alone: beside other fields it means nothing."""
+    Of repeated fields the last one counts.  BARRIER=1 counts alone: beside other fields it means nothing.
+    `with_descriptors`: whether descriptors came with it; FDSTORE=1 and MAINPIDFD=1 mean nothing without."""
     if datagram == ONE_BEAT:
         return BEAT
     if len(datagram) > MAX_DATAGRAM:
@@ -83,6 +84,9 @@ def parse(datagram: bytes) -> Message | None:
             said.update(read(value))
     if said.pop("barrier", False):
         return Message(barrier=True) if not said else None
+    if not with_descriptors:
+        said.pop("fd_store", None)
+        said.pop("main_pidfd", None)
     return Message(**said) if said else None
 
 

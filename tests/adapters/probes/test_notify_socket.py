@@ -73,6 +73,16 @@ def test_who_and_what_and_when(house: House) -> None:
     assert before - 0.001 <= at <= after + 0.001
 
 
+def test_a_successor_of_any_version_looks_at_the_first_datagram_as_often_as_it_likes(house: House) -> None:
+    house.send(b"WATCHDOG=1")
+    house.receive(1)
+    with socket.socket(fileno=os.dup(house.notify.fileno())) as handed_over:
+        house.send(b"READY=1")
+        house.send(b"STOPPING=1")
+        assert [handed_over.recv(20, socket.MSG_PEEK) for _ in range(2)] == [b"READY=1"] * 2
+    assert [message for _, _, message, _ in house.receive(3)[1:]] == [Message(ready=True), Message(stopping=True)]
+
+
 def test_our_own_lateness_is_not_charged_to_the_sender(house: House) -> None:
     before = time.monotonic()
     house.send(b"WATCHDOG=1")

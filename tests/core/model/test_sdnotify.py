@@ -88,6 +88,12 @@ def test_fields(datagram: bytes, message: Message | None) -> None:
     assert parse(datagram) == message
 
 
+def test_what_is_said_of_descriptors_means_nothing_where_none_came() -> None:
+    assert parse(b"READY=1\nFDSTORE=1\nMAINPIDFD=1", with_descriptors=False) == Message(ready=True)
+    assert parse(b"FDSTORE=1", with_descriptors=False) is None
+    assert parse(b"FDSTOREREMOVE=1", with_descriptors=False) == Message(fd_remove=True)
+
+
 @pytest.mark.parametrize("datagram", NONSENSE, ids=lambda d: repr(d[:30]))
 def test_nonsense_says_nothing(datagram: bytes) -> None:
     assert parse(datagram) is None

@@ -161,6 +161,33 @@ def test_what_is_stored_right_before_the_end_is_there_at_once(daemon: Start, tmp
     assert "stored what the last run knew" in d.cli("logs", "web").stdout
 
 
+STORES_NOTHING = (
+    PROGRAM
+    + """
+notify("READY=1")
+notify("FDSTORE=1")
+notify("FDSTORE=1\\nFDNAME=" + "x" * 200)
+import signal
+signal.pause()
+"""
+)
+
+
+def test_a_message_that_stores_nothing_holds_up_no_start(daemon: Start, tmp_path: Path) -> None:
+    d = daemon(f"""
+        [services.web]
+        command = {written(tmp_path, STORES_NOTHING)}
+        ready = {{ notify = true }}
+        fd_store = 1
+        restart = {{ initial = "0ms" }}
+    """)
+    d.event("web", "running", "ready")
+    assert d.cli("restart", "web").returncode == 0
+    assert "stored" not in d.status("web")
+    runtime_dir = Path(d.client.status()["supervisor"]["runtime_dir"])
+    assert not (runtime_dir / "stored.sock").exists(), "a keeper runs for nothing"
+
+
 ONE_TOO_MANY = (
     PROGRAM
     + """
