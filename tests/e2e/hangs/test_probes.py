@@ -129,7 +129,7 @@ def test_a_probe_that_cannot_run_ends_no_service(daemon: Make, tmp_path: Path, c
     d = daemon(
         f"[services.web]\n{SLEEPER}\n"
         f'heartbeat = {{ source = "exec", exec = ["sh", "-c", "exec {probe}"], interval = "50ms", '
-        f'probe_timeout = "100ms", min_timeout = "100ms", max_timeout = "200ms" }}\n'
+        f'probe_timeout = "400ms", min_timeout = "400ms", max_timeout = "800ms" }}\n'
     )
     d.event("web", "running")
     pid = d.status("web")["pid"]
@@ -141,13 +141,14 @@ def test_a_probe_that_cannot_run_ends_no_service(daemon: Make, tmp_path: Path, c
     other.rename(probe)
     told = d.event("web", "running", "probe-unknown")
     assert told["detail"]["error"]
-    until(lambda: d.status("web")["probe"]["failures"] >= 4)
+    until(lambda: d.status("web")["probe"]["failures"] >= 2)
     row = d.status("web")
     assert (row["state"], row["pid"], row["restarts"]) == ("running", pid, 0)
-    assert row["probe"]["blind_s"] > 0.0 and row["probe"]["error"] and row["phi"] is None
-    assert any("web: its probe cannot ask" in text for text in d.client.get("/v1/status")["supervisor"]["problems"])
-    assert "probe cannot ask" in d.cli("status").stdout
-    assert "its probe could not ask" in d.cli("why", "web").stdout
+    # On a starved host a probe may be ended before it finds that it cannot run, which counts as no answer.
+    until(lambda: (row := d.status("web"))["probe"]["blind_s"] and row["probe"]["error"] and row["phi"] is None)
+    until(lambda: any("web: its probe cannot ask" in t for t in d.client.get("/v1/status")["supervisor"]["problems"]))
+    until(lambda: "probe cannot ask" in d.cli("status").stdout)
+    until(lambda: "its probe could not ask" in d.cli("why", "web").stdout)
     other.symlink_to("/bin/true")
     other.rename(probe)
     assert d.event("web", "running", "probe-known")["detail"]["blind_s"] > 0.0
