@@ -69,8 +69,22 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
         at = len(made.command) - (len(arguments) if program.foreground.get("first") else 0)
-        made.command[at:at] = wanted[0].split(" ", 1)
-        made.reasons.append(f"without {wanted[0]} {program.title} goes to the background and counts as ended")
+        words = wanted[0].split(" ", 1)
+        if not _joined(made.command, words):
+            made.command[at:at] = words
+        made.reasons.append(f"without {shlex.join(words)} {program.title} goes to the background and counts as ended")
+
+
+def _joined(command: list[str], words: Sequence[str]) -> bool:
+    """Whether directives (`daemon off;`) were joined to those that the command has: nginx takes the last -g alone."""
+    option, directives = words[0], words[-1]
+    if not directives.endswith(";") or option not in command[:-1]:
+        return False
+    at = len(command) - 1 - command[:-1][::-1].index(option)
+    name = re.escape(directives.partition(" ")[0])
+    others = re.sub(rf"(^|;)\s*{name}\s[^;]*(?=;|$)", r"\1", command[at]).strip().strip(";").strip()
+    command[at] = f"{others}; {directives}" if others else directives
+    return True
 
 
 def _stop(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:

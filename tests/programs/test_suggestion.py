@@ -24,6 +24,16 @@ from supervisor.programs.suggestion import suggestion
         (["nginx"], "nginx", ["nginx", "-g", "daemon off;"], {
             "reload_check": ["nginx", "-t", "-g", "daemon off;"],
         }),
+        (["nginx", "-g", "worker_processes 2;", "-c", "x"], "nginx",
+         ["nginx", "-g", "worker_processes 2; daemon off;", "-c", "x"], {
+            "reload_check": ["nginx", "-t", "-g", "worker_processes 2; daemon off;", "-c", "x"],
+        }),
+        (["nginx", "-g", "user a; daemon on;"], "nginx", ["nginx", "-g", "user a; daemon off;"], {
+            "reload_check": ["nginx", "-t", "-g", "user a; daemon off;"],
+        }),
+        (["nginx", "-g", "daemon on"], "nginx", ["nginx", "-g", "daemon off;"], {
+            "reload_check": ["nginx", "-t", "-g", "daemon off;"],
+        }),
         (["redis-server", "a.conf"], "redis-server", ["redis-server", "a.conf", "--supervised", "systemd"], {
             "ready": {"notify": True},
         }),
