@@ -50,7 +50,9 @@ def seen(cause: str, detail: Mapping[str, Any], evidence: Evidence | None) -> li
 def _spoke(detail: Mapping[str, Any]) -> Iterator[str]:
     """Whether the service ever spoke during its start, and what it said last."""
     count, age = detail.get("notified"), detail.get("notified_age_s")
-    if count == 0:
+    if count == 0 and detail.get("sender_refused"):
+        yield 'its main process sent no notification; those of others do not count (notify_access = "main")'
+    elif count == 0:
         yield "it sent no notification at all (sd_notify)"
     elif count:
         last = "" if age is None else f", the last {span(age)} before"

@@ -96,6 +96,8 @@ def heard(instance: Instance, now: float) -> dict[str, Any]:
     ready = instance.spec.ready
     if instance.notified or (ready is not None and ready.notify):
         detail["notified"] = instance.notified
+    if instance.sender_refused:
+        detail["sender_refused"] = True
     if instance.notified_at is not None:
         detail["notified_age_s"] = round(now - instance.notified_at, 3)
     if instance.last_probe_error:

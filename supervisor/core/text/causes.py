@@ -126,6 +126,8 @@ def _spoke(detail: Detail) -> str:
         age = detail.get("last_status_age_s")
         return f"its last STATUS{'' if age is None else f', {span(age)} old'}: {status}"
     if not detail.get("notified", 1):
+        if detail.get("sender_refused"):
+            return "its main process sent no notification"
         return "it sent no notification at all"
     count, age = detail.get("notified"), detail.get("notified_age_s")
     if count is None:

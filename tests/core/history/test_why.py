@@ -473,6 +473,11 @@ def test_a_start_that_took_too_long_says_whether_it_spoke() -> None:
     life = Life(ready=ReadySpec(notify=True), heartbeat=HeartbeatSpec(source="notify"))
     life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7)).deadline()
     assert_told(life.told(), "seen      not ready within 30 s", "it sent no notification at all (sd_notify)")
+    life = Life(ready=ReadySpec(notify=True, notify_access="main"))
+    life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7)).step(ev.NotifyRefused(1, 8)).deadline()
+    assert_told(
+        life.told(), "seen      not ready within 30 s", "its main process sent no notification; those of others"
+    )
     life = Life(ready=ReadySpec(notify=True), heartbeat=HeartbeatSpec(source="notify"))
     life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7))
     life.step(ev.Notified(1), 1.0).step(ev.StatusText(1, "loading 3 of 9")).step(ev.Heartbeat(1, 1002.0), 1.0)

@@ -45,6 +45,11 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
             {"start_timeout_s": 30.0, "notified": 0},
             "not ready within 30 s; it sent no notification at all",
         ),
+        (
+            "start-timeout",
+            {"start_timeout_s": 30.0, "notified": 0, "sender_refused": True},
+            "not ready within 30 s; its main process sent no notification",
+        ),
         ("start-timeout", {"start_timeout_s": 30.0, "notified": 1}, "not ready within 30 s; it sent 1 notification"),
         (
             "start-timeout",
