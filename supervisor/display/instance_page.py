@@ -12,7 +12,7 @@ from supervisor.core.text.units import level, span
 from supervisor.core.text.units import percent as share
 from supervisor.core.text.waiting import runs_elsewhere
 from supervisor.display.numbers import clock, percent, size
-from supervisor.display.process_tree import Drawing, branches, cut, following, prefix
+from supervisor.display.process_tree import Drawing, branches, cut, following, one_line, prefix
 from supervisor.display.status_row import note, printable
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _members(tree: Sequence[Member], drawing: Drawing, width: int | None) -> lis
     out = []
     for number, (branch, levels) in enumerate(zip(drawn, following([b.depth for b in drawn]), strict=True)):
         label = "Processes:" if number == 0 else ""
-        command = printable(processes[branch.pid]["command"])
+        command = one_line(processes[branch.pid]["command"])
         text = f"{label:>{_LABEL + 1}} {branch.pid} {prefix(levels, drawing)}{command}"
         out.append(cut(text, width) if width else text)
     if len(tree) > MEMBERS:

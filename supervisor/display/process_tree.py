@@ -105,7 +105,7 @@ def process_lines(
         drawn = following([p["depth"] for p in family["processes"]])
         for process, levels in zip(family["processes"], drawn, strict=True):
             notes = f"({'; '.join(process['notes'])}) " if process["notes"] else ""
-            lines.append(f"{next(left)}  {cut(prefix(levels, drawing) + notes + printable(process['command']), room)}")
+            lines.append(f"{next(left)}  {cut(prefix(levels, drawing) + notes + one_line(process['command']), room)}")
     return lines
 
 
@@ -123,6 +123,12 @@ def _cells(process: Process, pss: bool) -> tuple[str, ...]:
         percent(process["cpu_percent"]),
         size(process["pss_bytes"] if pss else process["rss_bytes"]),
     )
+
+
+def one_line(command: str) -> str:
+    """The first line of a command, and … in place of the others, as of a program given by -c; safe to print."""
+    first, more, _ = command.partition("\n")
+    return printable(first) + ("…" if more else "")
 
 
 def cut(text: str, width: int) -> str:

@@ -85,6 +85,11 @@ def test_control_characters_of_a_process_are_not_printed() -> None:
     assert line.endswith("a�[2Jb")
 
 
+def test_of_a_command_of_several_lines_the_first_is_shown() -> None:
+    (_, _, line) = process_lines([family("web", process(7, 0, command="python -c import os\n\nos.close(3)\n"))], ASCII)
+    assert line.endswith("  python -c import os…")
+
+
 def test_with_pss_the_column_says_so() -> None:
     head, _, first, second = process_lines([family("web", process(7, 0, pss_bytes=1 << 20), process(8, 0))], ASCII)
     assert head.split()[5] == "PSS"
