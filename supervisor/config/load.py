@@ -134,6 +134,7 @@ def load(
         _excuse_what_a_oneshot_may_make(services, problems)
     problems.raise_any(but_missing=tolerate_missing)
     if note is not None:
+        from supervisor.config.checks.other_managers import other_manager_notes
         from supervisor.config.checks.programs import program_notes
 
         if given.get("templates"):
@@ -145,6 +146,7 @@ def load(
             for key, message in (
                 *notes(spec),
                 *program_notes(spec),
+                *other_manager_notes(spec),
                 *sandbox_notes(spec),
                 *shared_socket_notes(spec),
                 *stop_signal_notes(spec),
