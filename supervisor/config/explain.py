@@ -20,6 +20,7 @@ from supervisor.core.model.spec import (
     ExitCodesSpec,
     GroupSpec,
     HeartbeatSpec,
+    NotifyAccess,
     Plan,
     Policy,
     ReadySpec,
@@ -129,10 +130,23 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "paths": _paths(spec.sandbox) if spec.sandbox else "",
         "where": _placement(spec.placement) if spec.exclusive else "",
         "rolls": _rollout(spec.rollout) if spec.rollout else "",
+        "reloads": _reload(spec),
+        "stores": f"up to {_count(spec.fd_store, 'descriptor')} for its next process" if spec.fd_store else "",
         "stops": ", ".join(f"on {signal_name(s.signal)} within {span(s.wait)}" for s in spec.stop) + ", or killed"
         if spec.stop
         else f"on {signal_name(spec.stop_signal)}, or killed after {span(spec.stop_timeout)}",
     }
+
+
+def _reload(spec: ServiceSpec) -> str:
+    """Empty for a service that only gets SIGHUP."""
+    awaited = spec.ready is not None and spec.ready.notify_reload
+    if spec.reload_signal == _USUAL.reload_signal and not spec.reload_check and not awaited:
+        return ""
+    check = f", if `{_command(spec.reload_check)}` succeeds" if spec.reload_check else ""
+    return f"on {signal_name(spec.reload_signal)}{check}" + (
+        f", until it sends READY=1, within {span(spec.start_timeout)}" if awaited else ""
+    )
 
 
 def _socket(socket: SocketSpec) -> str:
@@ -204,7 +218,9 @@ def readiness(ready: ReadySpec) -> str:
         return f"`{_command(ready.exec)}` succeeds"
     if ready.log:
         return f"a line matches /{ready.log}/"
-    return "it sends READY=1" if ready.notify else f"it has run for {span(ready.delay or 0)}"
+    if ready.notify:
+        return "its main process sends READY=1" if ready.notify_access is NotifyAccess.MAIN else "it sends READY=1"
+    return f"it has run for {span(ready.delay or 0)}"
 
 
 def _readiness(ready: ReadySpec) -> str:
@@ -227,7 +243,8 @@ def _heartbeat(beat: HeartbeatSpec) -> str:
         judged = f"suspected at {beat.detector} ≥ {beat.threshold:g}"
         judged += f", after {span(least_silence(beat))} to {span(beat.max_timeout)}"
     reaction = {Suspicion.REPORT: ", only reported", Suspicion.KILL_PROCESS: ", ended alone"}.get(beat.on_suspect, "")
-    return f"{source} every {span(beat.interval)}; {judged}{reaction}"
+    kept = " over one connection" if beat.keep_alive else ""
+    return f"{source} every {span(beat.interval)}{kept}; {judged}{reaction}"
 
 
 def _balance(balance: BalanceSpec) -> str:

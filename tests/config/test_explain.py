@@ -118,6 +118,21 @@ def test_a_plan_as_a_person_would_tell_it(plan: Load, tmp_path: Path) -> None:
             "beats   file /b every 1s; suspected after 5s, only reported",
         ),
         (
+            'heartbeat = { source = "http", http = "http://127.0.0.1:1/", keep_alive = true }',
+            "beats   http http://127.0.0.1:1/ every 1s over one connection; suspected at phi ≥ 8, after 2s to 30s",
+        ),
+        (
+            'ready = { notify = true, notify_access = "main" }',
+            "ready   when its main process sends READY=1, within 30s",
+        ),
+        ('reload_signal = "USR2"', "reloads on SIGUSR2"),
+        ('reload_check = "true -t"', "reloads on SIGHUP, if `true -t` succeeds"),
+        (
+            "ready = { notify = true, notify_reload = true }",
+            "reloads on SIGHUP, until it sends READY=1, within 30s",
+        ),
+        ("fd_store = 1", "stores  up to 1 descriptor for its next process"),
+        (
             "replicas = 4\nrollout = { max_unavailable = 0, max_surge = 1 }",
             "rolls   a change replaces none before another is ready, 1 more meanwhile, each ready for 10s; "
             "rolled back if one\n             fails",
