@@ -145,7 +145,7 @@ class DescriptorStore:
         """Tell once that descriptors of the instance were closed."""
         if count and instance not in self._full:
             self._full.add(instance)
-            why = f"fd_store = {limit}, or a file on a file system that may not answer"
+            why = f"beyond fd_store = {limit}, or a file on a file system that may not answer"
             self._problem(f"{instance}: {count} of the descriptors that it stores had to be closed ({why})")
 
     def remove(self, instance: str, name: str) -> None:

@@ -255,7 +255,7 @@ def test_what_had_to_be_closed_is_told_once(house: House) -> None:
         house.store.refused("web", 2, 1)
     assert house.problems == [
         "web: 2 of the descriptors that it stores had to be closed "
-        "(fd_store = 1, or a file on a file system that may not answer)"
+        "(beyond fd_store = 1, or a file on a file system that may not answer)"
     ]
 
 

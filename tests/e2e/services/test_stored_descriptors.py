@@ -215,7 +215,7 @@ def test_there_is_a_limit_and_names_are_removed(daemon: Start, tmp_path: Path) -
         command = {written(tmp_path, ONE_TOO_MANY, "none.py")}
         ready = {{ notify = true }}
     """)
-    d.problem("web: 1 of the descriptors that it stores had to be closed (fd_store = 2")
+    d.problem("web: 1 of the descriptors that it stores had to be closed (beyond fd_store = 2")
     assert d.cli("wait", "web", "none").returncode == 0
     assert d.status("web")["stored"] == ["later"]
     assert "stored" not in d.status("none")
