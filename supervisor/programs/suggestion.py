@@ -72,7 +72,10 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
         words = wanted[0].split(" ", 1)
         if not _joined(made.command, words):
             made.command[at:at] = words
-        made.reasons.append(f"without {shlex.join(words)} {program.title} goes to the background and counts as ended")
+        unless = f", unless its configuration has {program.foreground['file']}" if "file" in program.foreground else ""
+        made.reasons.append(
+            f"without {shlex.join(words)} {program.title} goes to the background and counts as ended{unless}"
+        )
 
 
 def _joined(command: list[str], words: Sequence[str]) -> bool:

@@ -96,3 +96,12 @@ def test_an_option_among_letters_that_share_a_dash_is_not_added_again() -> None:
 
 def test_a_long_name_is_cut() -> None:
     assert suggestion(["x" * 101]).name == "x" * 100
+
+
+def test_where_the_own_configuration_may_say_it_the_reason_says_so() -> None:
+    """With `daemon off;` there as well, nginx refuses the second one."""
+    assert suggestion(["nginx"]).reasons[0] == (
+        "without -g 'daemon off;' nginx goes to the background and counts as ended, unless its configuration has "
+        "daemon off;"
+    )
+    assert suggestion(["sshd"]).reasons[0] == "without -D sshd goes to the background and counts as ended"

@@ -26,6 +26,7 @@ from scripts.tools.programs.manager import adopt_orphans, heed_signals
 from scripts.tools.programs.measure import NotUp, measure
 from scripts.tools.programs.supervise import supervise
 from scripts.tools.programs.supervised_file import keep
+from supervisor.core.text.nearest import did_you_mean
 
 HERE = Path(__file__).parent
 BOOK = HERE.parents[2] / "supervisor" / "programs" / "book"
@@ -54,7 +55,9 @@ def main() -> int:
         if "files_of" in recipe:
             recipe["files"] = recipes[recipe["files_of"]]["files"]
     if unknown := sorted(set(options.only or ()) - set(recipes)):
-        parser.error(f"no such program: {', '.join(unknown)} (known: {', '.join(recipes)})")
+        known = f" (known: {', '.join(recipes)})"
+        near = "".join(did_you_mean(name, recipes) for name in unknown)
+        parser.error(f"no such program: {', '.join(unknown)}{near or known}")
     adopt_orphans()
     heed_signals()
     changed = 0

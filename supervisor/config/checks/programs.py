@@ -51,7 +51,9 @@ def _foreground(spec: ServiceSpec, program: Program, arguments: Sequence[str]) -
             return
     if wanted and not any_flag(arguments, wanted):
         unless = _unless(program.foreground)
-        yield ("command",), f"{program.title} goes to the background and counts as ended; add {_words(wanted)}{unless}"
+        option, _, value = wanted[0].partition(" ")
+        add = f"{quoted(value)} to its {option}" if value.endswith(";") and option in arguments else _words(wanted)
+        yield ("command",), f"{program.title} goes to the background and counts as ended; add {add}{unless}"
 
 
 def _unless(table: Mapping[str, Any]) -> str:

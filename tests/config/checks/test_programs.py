@@ -20,6 +20,11 @@ NGINX = (
         (["nginx"], "", [f"command: {NGINX}"]),
         (["nginx", "-g", "daemon off;"], "", []),
         (
+            ["nginx", "-g", "user a;"],
+            "",
+            [f"command: {NGINX}".replace('"-g" "daemon off;"', '"daemon off;" to its -g')],
+        ),
+        (
             ["php-fpm8.2"],
             "",
             [

@@ -19,6 +19,7 @@ from supervisor.core.model.evidence_documents import Evidence
 from supervisor.core.model.spec import (
     ExitCodesSpec,
     HeartbeatSpec,
+    NotifyAccess,
     Policy,
     Reaction,
     ReadySpec,
@@ -473,7 +474,7 @@ def test_a_start_that_took_too_long_says_whether_it_spoke() -> None:
     life = Life(ready=ReadySpec(notify=True), heartbeat=HeartbeatSpec(source="notify"))
     life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7)).deadline()
     assert_told(life.told(), "seen      not ready within 30 s", "it sent no notification at all (sd_notify)")
-    life = Life(ready=ReadySpec(notify=True, notify_access="main"))
+    life = Life(ready=ReadySpec(notify=True, notify_access=NotifyAccess.MAIN))
     life.step(ev.Start()).step(ev.StartPermitted()).step(ev.Spawned(1, 7)).step(ev.NotifyRefused(1, 8)).deadline()
     assert_told(
         life.told(), "seen      not ready within 30 s", "its main process sent no notification; those of others"
