@@ -83,11 +83,14 @@ class BesideDaemon(FromDaemon):
     def events(
         self, services: Sequence[str], *, since: float | None = None, after: int | None = None, limit: int = LINES
     ) -> list[Event]:
-        if services or self._ledger is None:
-            return super().events(services, since=since, after=after, limit=limit)
-        from supervisor.adapters.ledger.query import EventQuery
+        if not services and self._ledger is not None:
+            from supervisor.adapters.ledger.query import EventQuery
 
-        return self._ledger.events(EventQuery(since=since, after=after, limit=limit))
+            try:
+                return self._ledger.events(EventQuery(since=since, after=after, limit=limit))
+            except OperationFailed:  # it is damaged: a daemon that finds that out begins another one
+                self._ledger = None
+        return super().events(services, since=since, after=after, limit=limit)
 
     def _readable(self, target: DaemonTarget) -> LedgerReader | None:
         """The ledger's file; None where it cannot be read, or does not hold the newest event of this daemon: it belongs

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -65,6 +67,16 @@ def test_a_file_without_its_newest_event_is_not_read(ledger: Ledger, tmp_path: P
         found, sent = read(Daemon(ledger), elsewhere)
         assert [event["incarnation"] for event in found] == [2, 3, 4, 5, 6]
         assert sent == 6
+
+
+def test_where_the_file_is_damaged_the_daemon_is_asked(ledger: Ledger, tmp_path: Path) -> None:
+    target: Any = SimpleNamespace(client=Daemon(ledger), state_dir=tmp_path)
+    source = BesideDaemon(target)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        db.execute("ALTER TABLE events RENAME TO lost")
+    target.client.ledger = Ledger(str(tmp_path / "another.db"), print)
+    target.client.ledger.append([record(1)], AT)
+    assert [event["incarnation"] for event in everything(source, (), AT)] == [1]
 
 
 def test_where_the_file_of_the_configuration_is_broken_the_daemon_is_asked(ledger: Ledger) -> None:

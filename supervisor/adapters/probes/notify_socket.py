@@ -177,10 +177,10 @@ class NotifySocket:
                 if plain is None or plain.left:
                     empty = not self._take_one(sock, offset)
                     taken += not empty
+                    if (sink := self._sinks.get(sock)) is not None and sink.busy:
+                        return taken  # it stays among those that are left: the helper may not take it
                     if plain is not None:
                         plain.left = 0 if empty else plain.left - 1
-                    if (sink := self._sinks.get(sock)) is not None and sink.busy:
-                        return taken
                 else:
                     found = plain.take()
                     taken += len(found)

@@ -37,9 +37,9 @@ Plain = tuple[int, int, int, int, int]
 class PlainDatagrams:
     """The plain datagrams at the head of `sock`, which has SO_PASSCRED and SO_TIMESTAMPNS.
 
-    `text` holds what the last `take` received; `left` is the number of datagrams that it looked at and did not take.
-    While that is not 0, they have to be received singly and counted down: the kernel does not show an empty datagram
-    that was looked at before."""
+    `text` holds what the last `take` received; `left` is the number of datagrams that it looked at and did not take,
+    or more.  While that is not 0, they have to be received singly and counted down: the kernel does not show an empty
+    datagram that was looked at before."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.left = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,29 @@ def test_an_empty_datagram_that_was_looked_at_before_is_not_passed_over(tmp_path
         run_until(loop, lambda: len(heard) >= 5)
     assert [message.status for message in heard] == ["1", "2", "3", "4" * SHORT, "5"]
     assert notify.meaningless == 3
+    notify.close()
+    loop.close()
+
+
+@pytest.mark.parametrize("first", [b"STATUS=1", b""])
+def test_an_empty_datagram_is_not_passed_over_where_two_helpers_are_to_take_one(tmp_path: Path, first: bytes) -> None:
+    loop = EventLoop()
+    heard: list[Message] = []
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda _pid, _uid, message, _at: heard.append(message), print)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(notify.path)
+        socket.send_fds(sender, [first], [sender.fileno()])
+        if first:
+            sender.send(b"")
+        notify.read()
+        os.kill(notify._sinks[notify._socket]._pid, signal.SIGKILL)
+        run_until(loop, lambda: notify.meaningless)
+        sender.send(b"STATUS=2")
+        run_until(loop, lambda: heard and heard[-1].status == "2")
+        socket.send_fds(sender, [b"STATUS=3"], [sender.fileno()])
+        sender.send(b"STATUS=4")
+        run_until(loop, lambda: heard[-1].status == "4")
+    assert [message.status for message in heard if message.status != "1"] == ["2", "3", "4"]
     notify.close()
     loop.close()
 
