@@ -156,9 +156,10 @@ def test_a_push_that_is_refused_or_not_taken(monkeypatch: pytest.MonkeyPatch) ->
     result = run(monkeypatch, Pushing(BEFORE, outcome=refused), "undo")
     assert isinstance(result.exception, OperationFailed) and "eve" in result.exception.message
     monkeypatch.setattr(cluster_push, "OUTCOME", 0.0)
+    monkeypatch.setattr("supervisor.cli.cluster.OUTCOME", 0.0)
     assert "has not begun within 0 s" in str(run(monkeypatch, Pushing(BEFORE), "undo").exception)
     assert isinstance(run(monkeypatch, Pushing(BEFORE), "undo", "--timeout", "7").exception, UsageError)
-    monkeypatch.setattr(cluster_push, "OUTCOME", 30.0)
+    monkeypatch.setattr("supervisor.cli.cluster.OUTCOME", 30.0)
     monkeypatch.setattr(cluster_push, "SILENT", -1.0)
     assert isinstance(run(monkeypatch, Pushing(BEFORE, {}, outcome=BEGUN), "undo").exception, NoDaemon)
 

@@ -137,6 +137,7 @@ def test_the_plan_that_is_recreated_has_what_is_still_ending(daemon: Start) -> N
     stubborn = '[services.b]\ncommand = ["sh", "-c", "trap : TERM; echo here; while :; do sleep 1000; done"]\n'
     one = daemon(f'{stubborn}stop_timeout = "1000s"\nready.log = "here"\n')
     one.event("b", "running")
+    pid = one.status("b")["pid"]
     one.write('[services.a]\ncommand = ["sleep", "1000"]\n')
     assert one.cli("reload").returncode == 0
     one.event("b", "stopping", "removed")
@@ -144,3 +145,4 @@ def test_the_plan_that_is_recreated_has_what_is_still_ending(daemon: Start) -> N
     one.problem("was removed from")
     kept = json.loads((one.runtime_dir / "plan.json").read_text())
     assert [service["name"] for service in kept["services"]] == ["b", "a"]
+    os.kill(pid, signal.SIGKILL)  # else the end of the test waits for it
