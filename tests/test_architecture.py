@@ -251,7 +251,7 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS, "client", "errors", "programs"},
+    "programs": {PROCFS, "client", "core.text.nearest", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
 PORTS."""
