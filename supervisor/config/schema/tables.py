@@ -111,7 +111,7 @@ HEARTBEAT = table(
         "target": key(TARGET),
         "keep_alive": key(
             kinds.SWITCH,
-            'source = "http": ask over one connection, as long as the server keeps it open, which costs less.  Not for '
+            'source = "http": ask over one connection, as long as the server keeps it open, which costs less. Not for '
             "a server with one thread or worker for each connection, which would wait for this one.",
         ),
     },
