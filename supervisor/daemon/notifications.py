@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SAVE_NEW_PROCESSES = 0.5
 """Seconds after which new processes that beat for themselves are saved, with those that came during that time."""
+LAST_WORDS = 2.0
+"""Seconds that an end waits at most for the descriptors that were stored right before it."""
 STORED = "stored"
 """The name of a stored descriptor for which FDNAME= gives no valid one, as in systemd."""
 
@@ -48,6 +50,8 @@ class Parts(Protocol):
 
     def look_at_spawns(self) -> None: ...
 
+    def now(self) -> float: ...
+
     def later(self, seconds: float, callback: Callable[[], None]) -> None: ...
 
     def save(self, names: Iterable[str]) -> None: ...
@@ -61,14 +65,22 @@ class Notifications:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._to_save: set[str] = set()
+        self._patient_until = 0.0
 
-    def hear_last_words(self, ending: list[str]) -> None:
-        """Read what these instances sent before their end: it tells why, or stores descriptors for the next process."""
-        found = self._parts.service_set.instances
-        if any(name in found and found[name].spec.fd_store for name in ending):
-            self._parts.notify.drain()
-        else:
-            self._parts.notify.read()
+    def hear_last_words(self, ending: list[str]) -> bool:
+        """Read what these instances sent before their end: it tells why, or stores descriptors for the next process.
+
+        False: another process is taking descriptors that may be theirs.  Their ends have to wait: nobody knows whose
+        the datagrams behind are once they are reaped.  Call this again soon."""
+        parts = self._parts
+        parts.notify.read()
+        found = parts.service_set.instances
+        if parts.notify.taking and any(name in found and found[name].spec.fd_store for name in ending):
+            self._patient_until = self._patient_until or parts.now() + LAST_WORDS
+            if parts.now() < self._patient_until:
+                return False
+        self._patient_until = 0.0
+        return True
 
     def take(self, pid: int, uid: int, message: Message, at: float) -> tuple[Taker, int] | None:
         """Take a message; what the descriptors that came with it are for, None where they are not wanted."""

@@ -159,6 +159,11 @@ class NotifySocket:
             sink.settle()
         return self.read()
 
+    @property
+    def taking(self) -> bool:
+        """Whether a datagram is being taken by another process.  Those behind it are read after that."""
+        return any(sink.busy for sink in self._sinks.values())
+
     def read(self) -> int:
         """The same, but without waiting a moment for a datagram that another process is taking."""
         for former in self._former:

@@ -37,6 +37,8 @@ KNOWN_AFTER = 1.0
 """Seconds from a spawn until what the process executes is noted: a wrapper has executed its program by then."""
 TOGETHER = 0.1
 """Seconds by which that is done earlier for those that are spawned soon after another."""
+AGAIN_AFTER = 0.005
+"""Seconds until ends are looked at again that have to wait."""
 PARENT_REAPS_WITHIN = 1.5
 """Seconds in which the parent of an adopted process must reap it, else its exit status counts as unknown."""
 
@@ -69,8 +71,9 @@ class ProcessTable:
         self._reaped: deque[tuple[Process, int, Status]] = deque()
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
-        self.before_exits: Callable[[list[str]], None] | None = None
-        """Called with the instances whose main processes have ended, while they are still known by their pids."""
+        self.before_exits: Callable[[list[str]], bool] | None = None
+        """Called with the instances whose main processes have ended, while they are still known by their pids.  False:
+        that has to last a little longer, and it is called again."""
         self._strangers: set[int] = set()
         self._stranger_timer: Timer | None = None
         self.reaped_strangers = 0
@@ -322,8 +325,9 @@ class ProcessTable:
         """Handle the exits until now together: to look for what they left takes as long as there are processes.
 
         Otherwise the end of many would take as long as their square."""
-        if self.before_exits is not None:
-            self.before_exits([process.instance for process, _ in self._exits])
+        if self.before_exits is not None and not self.before_exits([process.instance for process, _ in self._exits]):
+            self._loop.call_at(self._loop.now() + AGAIN_AFTER, self._all_exited)
+            return
         while self._exits:
             process, pidfd = self._exits.popleft()
             if process.pidfd == pidfd:  # else another became the main process

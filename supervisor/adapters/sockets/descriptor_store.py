@@ -140,6 +140,7 @@ class DescriptorStore:
             self._order(b"+", one)
         for callback in self._awaited.pop(instance, ()):
             callback()
+        self._leave_idle()  # it was started for them, and perhaps all of them were refused
 
     def refused(self, instance: str, count: int, limit: int) -> None:
         """Tell once that descriptors of the instance were closed."""
@@ -194,10 +195,8 @@ class DescriptorStore:
             else:
                 os.close(one.fd)  # the keeper closes the last one
             self._order(b"-", one)
-        if dropped and not self._stored and not self._awaited and not self._queue:
-            self._leave()
-            with suppress(OSError):
-                os.unlink(self._path)  # noqa: PTH108 - pathlib costs memory
+        if dropped:
+            self._leave_idle()
 
     # -- the keeper ----------------------------------------------------------------------------------------------
 
@@ -296,6 +295,13 @@ class DescriptorStore:
                     self._timer = self._loop.call_at(self._loop.now() + AGAIN_AFTER, self._flush)
                     return
             self._queue.popleft()
+
+    def _leave_idle(self) -> None:
+        """Let the keeper end where it has nothing to keep and nothing is on its way."""
+        if self._keeper is not None and not self._stored and not self._awaited and not self._queue:
+            self._leave()
+            with suppress(OSError):
+                os.unlink(self._path)  # noqa: PTH108 - pathlib costs memory
 
     def _leave(self) -> None:
         self._queue.clear()

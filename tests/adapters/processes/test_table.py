@@ -267,6 +267,14 @@ def test_the_last_output_is_taken_before_an_exit_is_told(bench: Bench) -> None:
     assert bench.before_exit == [("web", True, 0), ("leaver", False, 1)]
 
 
+def test_an_exit_waits_for_what_has_to_be_done_before_it(bench: Bench) -> None:
+    answers = [True, False, False]
+    bench.processes.before_exits = lambda names: names == ["web"] and answers.pop()
+    bench.spawn("sh", "-c", "exit 7")
+    bench.until(lambda: bench.of(Exited))
+    assert not answers
+
+
 def test_an_exit_is_seen_with_its_signal(bench: Bench) -> None:
     bench.spawn("sleep", "1000")
     bench.processes.signal("web", signal.SIGTERM)

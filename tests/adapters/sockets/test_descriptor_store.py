@@ -219,6 +219,15 @@ def test_a_start_waits_for_what_is_on_its_way(house: House, pair: Pair) -> None:
     assert called == ["web"] and not house.store.when_settled("web", lambda: None)
 
 
+def test_the_keeper_ends_where_all_that_it_was_started_for_were_refused(house: House) -> None:
+    house.store.expect("web")
+    keeper_ends = os.pidfd_open(house.keepers[-1])
+    house.store.add("web", "conn", [], watched=True)
+    assert not Path(house.path).exists()
+    os.waitid(os.P_PIDFD, keeper_ends, os.WEXITED)
+    os.close(keeper_ends)
+
+
 def test_a_keeper_that_cannot_be_started_is_told(house: House, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     house.put("web", "conn", pair[0].fileno())
     monkeypatch.setattr(subprocess, "Popen", refuse)

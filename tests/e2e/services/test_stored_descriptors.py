@@ -161,6 +161,32 @@ def test_what_is_stored_right_before_the_end_is_there_at_once(daemon: Start, tmp
     assert "stored what the last run knew" in d.cli("logs", "web").stdout
 
 
+STORES_MANY_AT_THE_END = (
+    PROGRAM
+    + """
+if given:
+    notify("READY=1\\nSTATUS=" + str(len(names)))
+    import signal
+    signal.pause()
+for _ in range(20):
+    notify("FDSTORE=1", os.memfd_create("state"))
+os.kill(os.getpid(), 9)
+"""
+)
+
+
+def test_all_that_is_stored_right_before_the_end_is_kept(daemon: Start, tmp_path: Path) -> None:
+    d = daemon(f"""
+        [services.web]
+        command = {written(tmp_path, STORES_MANY_AT_THE_END)}
+        ready = {{ notify = true }}
+        fd_store = 20
+        restart = {{ initial = "0ms" }}
+    """)
+    assert d.event("web", "running", "ready")["incarnation"] == 2
+    assert d.status("web")["stored"] == ["stored"] * 20
+
+
 STORES_NOTHING = (
     PROGRAM
     + """
