@@ -30,7 +30,7 @@ from supervisor.core.model.spec import HeartbeatSpec, ReadySpec, ServiceSpec
 from supervisor.core.services.status import instance_view
 
 FIELDS = tuple(sdnotify._FIELDS)
-OTHER_FIELDS = (b"FDSTORE", b"FDNAME", b"BUSERROR", b"NOTIFYACCESS", b"", b"ready", b"READY ", b"MONOTONIC_USEC")
+OTHER_FIELDS = (b"NOTIFYACCESS", b"NOTIFYSOCKET", b"", b"ready", b"READY ", b"EXIT_STATUS")
 CORPUS = (
     b"READY=1",
     b"WATCHDOG=1",
@@ -89,10 +89,11 @@ class NotifyTarget:
         return spoil(rng, data, CORPUS) if rng.random() < 0.2 else data
 
     def run(self, data: bytes) -> str:
-        message = sdnotify.parse(data)
-        _judge(message)
         key = crc32(data)
-        self._send(data, passing=key % 61 == 0)
+        passing = key % 61 == 0
+        message = sdnotify.parse(data, with_descriptors=passing)
+        _judge(message)
+        self._send(data, passing=passing)
         heard = [said for _, _, said, _ in self._heard]
         if heard != ([message] if message is not None else []):
             raise Wrong(f"heard {heard}, said {message}")
