@@ -18,8 +18,9 @@ from supervisor.adapters.processes.process import Process
 JOIN_AFTER = 0.03
 """Seconds without a spawn after which new processes are moved into their cgroups."""
 
-JOIN_WITHIN = 0.25
-"""Seconds after its spawn at which a new process is moved at the latest, however often others are spawned."""
+JOIN_WITHIN = 1.0
+"""Seconds after its spawn at which a new process is moved at the latest, however often others are spawned.  While the
+kernel moves one, it lets no process fork: with moves between its spawns a start of 1000 takes half as long again."""
 
 MOVES_BUDGET = 0.001
 """Seconds of moves after which a turn of the loop begins no further one."""
