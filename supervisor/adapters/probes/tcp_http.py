@@ -320,7 +320,7 @@ class HttpAttempt(Attempt):
 
 
 class _AgainOnKept(HttpAttempt):
-    """A GET on a connection that was kept.  Where the server has closed it since, it begins anew (`anew`)."""
+    """A GET on a connection that was kept.  Where the server has closed it, `anew` begins the probe on a new one."""
 
     __slots__ = ("_anew", "_cancel", "_until")
 

@@ -1,8 +1,8 @@
-"""Handlers for the reload of a process: it reads its configuration anew, as a signal asked it to or by itself.
+"""Handlers for the reload of a process: it reads its configuration again, at a signal or by itself.
 
 A process says RELOADING=1 when it begins and READY=1 when it is done (sd_notify(3)).  It runs and is supervised
 meanwhile.  Where `ready.notify_reload` is set, the answer is awaited from the reload signal on.  The reload has as long
-as a start; one that does not end is told, and the process runs on.
+as a start; one that does not end is recorded, and the process runs on.
 """
 
 from __future__ import annotations
