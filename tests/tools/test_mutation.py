@@ -11,8 +11,9 @@ import pytest
 
 from scripts.tools.mutation import __main__ as command
 from scripts.tools.mutation import campaign
-from scripts.tools.mutation.places import places
-from scripts.tools.mutation.tests_of import tests_of as files_that_test
+from scripts.tools.mutation.concerned import concerned
+from scripts.tools.mutation.lines import Lines, lines_of
+from scripts.tools.mutation.places import Place, places
 from scripts.tools.mutation.trial import Result, Stage
 
 RULES = '''"""Text is not changed."""
@@ -53,15 +54,32 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
-def stage(*extra: str) -> Stage:
-    arguments = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "tests", *extra]
-    return Stage("core", lambda root, changed: arguments, limit_s=5)
+PYTEST = ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
 
 
-def tried(root: Path, *kinds: str) -> dict[str, Result]:
+def stage() -> Stage:
+    """All tests, for each change."""
+    return Stage("core", lambda root, place, lines: [*PYTEST, "tests"], limit_s=5)
+
+
+def measured_stage(asked: list[list[str]]) -> Stage:
+    """The tests that run the line of a change; they are also put into `asked`."""
+
+    def arguments(root: Path, place: Place | None, lines: Lines | None) -> list[str]:
+        if place is None:
+            return [*PYTEST, "tests"]
+        asked.append(concerned(root, place, ["tests"], lines))
+        return [*PYTEST, *asked[-1]] if asked[-1] else []
+
+    return Stage(
+        "core", arguments, lambda all_tests: [*all_tests, "--cov=pkg", "--cov-context=test", "--cov-report="], 5
+    )
+
+
+def tried(root: Path, *kinds: str, stage: Stage = stage()) -> dict[str, Result]:  # noqa: B008
     todo = [p for p in campaign.all_places(root, ["pkg/rules.py"]) if p.kind in kinds]
     found: list[Result] = []
-    campaign.run(root, todo, [stage()], 1, found.append)
+    campaign.run(root, todo, [stage], 1, found.append)
     return {f"{result.line} → {result.text}": result for result in found}
 
 
@@ -122,11 +140,52 @@ def test_changes_of(source: str, changes: set[str]) -> None:
 
 
 def test_a_test_is_chosen_by_what_it_imports(root: Path) -> None:
-    assert files_that_test(root, "pkg/rules.py", ["tests"]) == ["tests/test_rules.py"]
-    found = files_that_test(command.ROOT, "supervisor/core/lifecycle/suspect.py", ["tests/core"])
+    def files(tree: Path, path: str, folder: str) -> list[str]:
+        return concerned(tree, places(path, (tree / path).read_bytes())[0], [folder], None)
+
+    assert files(root, "pkg/rules.py", "tests") == ["tests/test_rules.py"]
+    found = files(command.ROOT, "supervisor/core/lifecycle/suspect.py", "tests/core")
     assert found[0].startswith("tests/core/lifecycle/")
     assert "tests/core/services/test_service_set.py" in found
     assert "tests/core/text/test_nearest.py" not in found
+
+
+def test_a_test_is_chosen_by_the_lines_that_it_runs(root: Path) -> None:
+    with open(root / "tests/test_rules.py", "a") as file:
+        file.write("\ndef test_a_new_one_has_three_left() -> None:\n    assert Counter().left == 3\n")
+    asked: list[list[str]] = []
+    results = tried(root, "plus-one", "compare", stage=measured_stage(asked))
+    both = ["tests/test_rules.py::test_a_new_one_has_three_left", "tests/test_rules.py::test_it_counts"]
+    assert {result.line: tests for result, tests in zip(results.values(), asked, strict=True)} == {
+        "self.left = 3": both,
+        "while self.left > 0:": both[1:],
+        "self.left -= 1": both[1:],
+        "return self.left == 0 and self.seen": both[1:],
+    }
+    assert results["self.left = 3 → (4)"].how == both[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "lines"),
+    [
+        ("x = 1 < 2", 1, None),
+        ("class A:\n    x = 1 < 2", 2, None),
+        ("def f(a=1 < 2):\n    pass", 1, None),
+        ("def f():\n    return 1 < 2", 2, range(2, 3)),
+        ("def f():\n    return (\n        1 < 2\n    )", 3, range(2, 5)),
+        ("def f():\n    if (\n        1 < 2\n    ):\n        a()\n    else:\n        b()", 3, range(2, 5)),
+        ("def f():\n    try:\n        a()\n    except E:\n        return 1 < 2", 5, range(5, 6)),
+        (
+            "class A:\n    def f(self):\n        match a:\n            case 1:\n                return 1 < 2",
+            5,
+            range(5, 6),
+        ),
+    ],
+)
+def test_lines_of_a_change(source: str, line: int, lines: range | None) -> None:
+    place = next(p for p in places("x.py", source.encode()) if p.kind == "compare")
+    assert place.line == line
+    assert lines_of(source.encode(), place) == lines
 
 
 def test_the_order_follows_from_the_seed_and_more_places_come_at_the_end(root: Path) -> None:

@@ -3,10 +3,12 @@
 A change swaps a comparison or a branch, drops an assignment or a call, or alters a number or a truth value.  It is made
 in a copy of the tree, and these stages run until one fails:
 
-core         the tests of tests/core that import the changed module, without the slow ones
+core         the tests of tests/core that run the changed line, without the slow ones
 golden       those of tests/golden and tests/daemon
 cluster      for core/cluster: those of tests/cluster and tests/simulation/cluster
-simulation   scripts/simulate with a few seeds
+simulation   scripts/simulate with a few seeds, where it runs the line
+
+Before that all of them run once without a change, under coverage, which tells who runs which line.
 
 Results are kept in a file, one JSON object per line; a place whose result is known is not tried again.
 """
@@ -22,44 +24,52 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from scripts.tools.mutation import campaign
+from scripts.tools.mutation.concerned import concerned
+from scripts.tools.mutation.lines import Lines
 from scripts.tools.mutation.places import Place
-from scripts.tools.mutation.tests_of import tests_of
 from scripts.tools.mutation.trial import Result, Stage
 
 ROOT = Path(__file__).parents[3]
+SOURCES = ("supervisor/core", "supervisor/daemon")
 RULES = ("supervisor/core/**/*.py", "supervisor/daemon/recovery.py")
 PYTEST_OPTIONS = ("-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 STAGES = ("core", "golden", "cluster", "simulation")
 
 
-def _pytest(*folders: str) -> Stage:
-    def arguments(root: Path, changed: str) -> Sequence[str]:
-        tests = tests_of(root, changed, folders) if changed else list(folders)
+def _pytest(name: str, *folders: str, only: str = "supervisor/") -> Stage:
+    """Tests below the folders, for a change in a file whose path begins with `only`."""
+
+    def arguments(root: Path, place: Place | None, lines: Lines | None) -> Sequence[str]:
+        if place is None:
+            return ["-m", "pytest", *PYTEST_OPTIONS, *folders]
+        if not place.path.startswith(only):
+            return []
+        tests = concerned(root, place, folders, lines)
         return ["-m", "pytest", *PYTEST_OPTIONS, *tests] if tests else []
 
-    return Stage(Path(folders[0]).name, arguments)
-
-
-def _cluster() -> Stage:
-    stage = _pytest("tests/cluster", "tests/simulation/cluster")
-
-    def arguments(root: Path, changed: str) -> Sequence[str]:
-        concerned = not changed or changed.startswith("supervisor/core/cluster/")
-        return stage.arguments(root, changed) if concerned else []
-
-    return Stage("cluster", arguments)
+    sources = [f"--cov={source}" for source in SOURCES]
+    return Stage(name, arguments, lambda all_tests: [*all_tests, *sources, "--cov-context=test", "--cov-report="])
 
 
 def _simulation(seeds: int) -> Stage:
-    arguments = ["-m", "tests.simulation", "--seeds", str(seeds), "--hours", "3", "--jobs", "1"]
-    return Stage("simulation", lambda root, changed: arguments)
+    words = ["-m", "tests.simulation", "--seeds", str(seeds), "--hours", "3", "--jobs", "1"]
+
+    def arguments(root: Path, place: Place | None, lines: Lines | None) -> Sequence[str]:
+        run = lines.contexts(place) if lines and place else None
+        return [] if run is not None and not run else words
+
+    return Stage(
+        "simulation",
+        arguments,
+        lambda all_of_it: ["-m", "coverage", "run", f"--source={','.join(SOURCES)}", *all_of_it],
+    )
 
 
 def _stages(names: Sequence[str], seeds: int) -> list[Stage]:
     known = {
-        "core": _pytest("tests/core"),
-        "golden": _pytest("tests/golden", "tests/daemon"),
-        "cluster": _cluster(),
+        "core": _pytest("core", "tests/core"),
+        "golden": _pytest("golden", "tests/golden", "tests/daemon"),
+        "cluster": _pytest("cluster", "tests/cluster", "tests/simulation/cluster", only="supervisor/core/cluster/"),
         "simulation": _simulation(seeds),
     }
     return [known[name] for name in names]

@@ -47,18 +47,18 @@ def run(
 ) -> None:
     """Try each place; `report` gets each result as it comes, one after the other.  BrokenBefore."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        first = Copy(root, Path(folder, "unchanged"))
+        broken, lines = first.unchanged(stages, Path(folder))
+        if broken:
+            raise BrokenBefore(broken)
         copies: SimpleQueue[Copy] = SimpleQueue()
         for number in range(max(1, min(jobs, len(todo)))):
-            copy = Copy(root, Path(folder, str(number)))
-            broken = copy.unchanged(stages)
-            if broken:
-                raise BrokenBefore(broken)
-            copies.put(copy)
+            copies.put(Copy(first.root, Path(folder, str(number))))
 
         def one(place: Place) -> Result:
             copy = copies.get()
             try:
-                return copy.trial(place, stages)
+                return copy.trial(place, stages, lines)
             finally:
                 copies.put(copy)
 

@@ -13,27 +13,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from scripts.tools.mutation.lines import Lines
 from scripts.tools.mutation.places import Place
 
+MEASURED_FACTOR = 6
+"""Coverage makes a stage slower, at most by this."""
 MEMORY = 4 << 30
 """Bytes of address space for one stage."""
 WAIT_FACTOR = 20.0
 """A stage that waits and uses no CPU is ended after this many times its limit of CPU time."""
-LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".*_cache", "__pycache__", ".hypothesis", "dist", "fuzz-findings", "*.jsonl"
-)
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "dist", "fuzz-findings", "*.jsonl")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of tests.  `arguments` gets the changed file and returns those of Python; empty: it is skipped."""
+    """A command of tests.
+
+    `arguments` gets the root of the tree, the change and the lines that the stage runs, and returns the arguments of
+    Python; empty: it is skipped.  Without a change and lines it returns those of all tests.  `measured` makes of those
+    arguments the ones that write the lines into $COVERAGE_FILE."""
 
     name: str
-    arguments: Callable[[Path, str], Sequence[str]]
+    arguments: Callable[[Path, Place | None, Lines | None], Sequence[str]]
+    measured: Callable[[Sequence[str]], Sequence[str]] | None = None
     limit_s: int = 300
     """Seconds of CPU time."""
 
@@ -60,15 +66,26 @@ class Copy:
         shutil.copytree(root, folder, ignore=LEFT_OUT, symlinks=True)
         self.root = folder
 
-    def unchanged(self, stages: Sequence[Stage]) -> str:
-        """Run the stages without a change.  Returns what fails, empty where nothing does."""
+    def unchanged(self, stages: Sequence[Stage], kept: Path) -> tuple[str, dict[str, Lines]]:
+        """Run the stages without a change.  Returns what fails, empty where nothing does, and the lines of each stage,
+        which are read from files in the folder `kept`."""
+        lines = {}
         for stage in stages:
-            failed = self._run(stage, "", cached=True)
+            data = kept / f"{stage.name}.coverage"
+            arguments = stage.arguments(self.root, None, None)
+            limit = stage.limit_s
+            if stage.measured is not None:
+                arguments, limit = stage.measured(arguments), limit * MEASURED_FACTOR
+            failed = self._run(arguments, limit, {"COVERAGE_FILE": str(data), "PYTHONDONTWRITEBYTECODE": ""})
             if failed is not None:
-                return f"{stage.name}: {failed}"
-        return ""
+                return f"{stage.name}: {failed}", {}
+            if stage.measured is not None:
+                lines[stage.name] = Lines(self.root, data)
+        return "", lines
 
-    def trial(self, place: Place, stages: Sequence[Stage]) -> Result:
+    def trial(self, place: Place, stages: Sequence[Stage], lines: Mapping[str, Lines]) -> Result:
+        """`lines` by name of the stage; a stage that has none there runs all that it may."""
+        todo = [(stage, stage.arguments(self.root, place, lines.get(stage.name))) for stage in stages]
         path = self.root / place.path
         source = path.read_bytes()
         line = source.splitlines()[place.line - 1].decode().strip()
@@ -78,22 +95,19 @@ class Copy:
             old.unlink()
         path.write_bytes(place.apply(source))
         try:
-            for stage in stages:
-                how = self._run(stage, place.path)
+            for stage, arguments in todo:
+                how = self._run(arguments, stage.limit_s, {"PYTHONDONTWRITEBYTECODE": "1"})
                 if how is not None:
                     return Result(place.id, line, place.text, stage.name, how, round(time.monotonic() - began, 1))
         finally:
             path.write_bytes(source)
         return Result(place.id, line, place.text, "", "", round(time.monotonic() - began, 1))
 
-    def _run(self, stage: Stage, changed: str, *, cached: bool = False) -> str | None:
+    def _run(self, arguments: Sequence[str], limit_s: int, extra: dict[str, str]) -> str | None:
         """None where the stage passes, otherwise what failed."""
-        arguments = stage.arguments(self.root, changed)
         if not arguments:
             return None
-        environment = os.environ | {"PYTHONPATH": str(self.root), "PYTHONHASHSEED": "0"}
-        if not cached:
-            environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        environment = os.environ | {"PYTHONPATH": str(self.root), "PYTHONHASHSEED": "0"} | extra
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.root,
@@ -105,9 +119,9 @@ class Copy:
             errors="replace",
             start_new_session=True,
         )
-        _limit(process.pid, stage.limit_s)
+        _limit(process.pid, limit_s)
         try:
-            output, _ = process.communicate(timeout=WAIT_FACTOR * stage.limit_s)
+            output, _ = process.communicate(timeout=WAIT_FACTOR * limit_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # its session, in which it is not reaped yet
             process.communicate()

@@ -1,6 +1,6 @@
-"""The test files that can notice a change of a module: those that import it, directly or through others.
+"""The tests that can notice a change: those that run its line; where that cannot be told, those that import its module.
 
-Those at the same place in tests/ as the module in its package run first, then those that import little: they are
+Those at the same place in tests/ as the module in its package come first, then those that import little: they are
 quick, and find most changes.
 """
 
@@ -11,9 +11,23 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from scripts.tools.mutation.lines import Lines
+from scripts.tools.mutation.places import Place
 
-def tests_of(root: Path, module: str, folders: Sequence[str]) -> list[str]:
-    """Test files below `folders` whose imports reach the file `module`, the nearest first; all relative to `root`."""
+
+def concerned(root: Path, place: Place, folders: Sequence[str], lines: Lines | None) -> list[str]:
+    """Test files below `folders`, or single tests in them, the nearest first; all relative to `root`."""
+    files = _by_imports(root, place.path, folders)
+    run = lines.contexts(place) if lines else None
+    if run is None:
+        return files
+    rank = {file: number for number, file in enumerate(files)}
+    tests = [test for test in run if test.split("::")[0] in rank]
+    return sorted(tests, key=lambda test: (rank[test.split("::")[0]], test))
+
+
+def _by_imports(root: Path, module: str, folders: Sequence[str]) -> list[str]:
+    """Test files whose imports reach the file `module`, directly or through others."""
     mirrored = str(Path("tests", *Path(module).parts[1:-1]))
     found = []
     for folder in folders:
