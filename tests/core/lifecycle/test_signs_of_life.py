@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from supervisor.core.lifecycle.instance import Instance
@@ -12,7 +13,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.sdnotify import events, parse
-from supervisor.core.model.spec import HeartbeatSpec, ServiceSpec
+from supervisor.core.model.spec import HeartbeatSpec, RestartSpec, ServiceSpec
 from supervisor.core.text.causes import phrase
 
 
@@ -27,7 +28,7 @@ def running(**beat: Any) -> Instance:
 def sends(instance: Instance, message: bytes, at: float) -> list[Action]:
     found = parse(message)
     assert found is not None
-    return [a for event in events(found, instance.spec, 1, at) for a in step(instance, event, at)]
+    return [a for event in events(found, instance.spec, instance.incarnation, at) for a in step(instance, event, at)]
 
 
 def notes(actions: list[Action]) -> list[str]:
@@ -61,6 +62,21 @@ def test_such_a_message_drops_the_suspicion_too() -> None:
         step(instance, ev.SuspectExamined(1, False, "stopped (SIGSTOP)"), 131.0)
         sends(instance, message, 131.5)
         assert (instance.state, instance.cause) == (State.RUNNING, Cause.HEARTBEAT_RESUMED)
+
+
+def test_a_message_that_drops_a_suspicion_lets_the_countdown_to_healthy_begin_anew() -> None:
+    instance = running()
+    instance.spec = replace(instance.spec, restart=RestartSpec(reset_after=40.0))
+    step(instance, ev.Exited(1, 1, None, True), 101.0)
+    for event in (ev.Timeout(), ev.StartPermitted(), ev.Spawned(2, 8)):
+        step(instance, event, 102.0)
+    assert instance.tracker.attempt == 1
+    silent(instance)
+    sends(instance, b"STATUS=x", 133.0)
+    sends(instance, b"STATUS=x", 160.0)
+    step(instance, ev.Timeout(), 173.0)
+    assert instance.state is State.RUNNING
+    assert instance.tracker.attempt == 0
 
 
 def test_one_heartbeat_ends_their_meaning() -> None:
