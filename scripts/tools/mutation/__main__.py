@@ -5,7 +5,7 @@ in a copy of the tree, and these stages run until one fails:
 
 core         the tests of tests/core that run the changed line, without the slow ones
 golden       those of tests/golden and tests/daemon
-cluster      for core/cluster: those of tests/cluster and tests/simulation/cluster
+cluster      for core/cluster: those of tests/simulation/cluster
 simulation   scripts/simulate with a few seeds, where it runs the line
 
 Before that all of them run once without a change, under coverage, which tells who runs which line.
@@ -69,7 +69,7 @@ def _stages(names: Sequence[str], seeds: int) -> list[Stage]:
     known = {
         "core": _pytest("core", "tests/core"),
         "golden": _pytest("golden", "tests/golden", "tests/daemon"),
-        "cluster": _pytest("cluster", "tests/cluster", "tests/simulation/cluster", only="supervisor/core/cluster/"),
+        "cluster": _pytest("cluster", "tests/simulation/cluster", only="supervisor/core/cluster/"),
         "simulation": _simulation(seeds),
     }
     return [known[name] for name in names]

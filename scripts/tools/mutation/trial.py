@@ -40,7 +40,7 @@ class Stage:
     name: str
     arguments: Callable[[Path, Place | None, Lines | None], Sequence[str]]
     measured: Callable[[Sequence[str]], Sequence[str]] | None = None
-    limit_s: int = 300
+    limit_s: int = 120
     """Seconds of CPU time."""
 
 
