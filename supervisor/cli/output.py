@@ -44,7 +44,10 @@ class Output(io.FileIO):
             return super().write(data)
         except OSError as error:
             self._failures += 1
-            if error.errno == errno.EPIPE or self._failures > MOST_LOST:
+            if error.errno == errno.EPIPE:
+                discard()  # else Python 3.13 and later tell of it once more, when they close the stream
+                raise
+            if self._failures > MOST_LOST:
                 raise
             self.lost = self.lost or error
             return len(data)

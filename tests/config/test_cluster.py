@@ -36,7 +36,10 @@ placement = { mode = "spread", instances = 3, apart = "zone" }
 def loaded(tmp_path: Path, text: str) -> Plan:
     file = tmp_path / "services.toml"
     file.write_text(text)
-    return load(file, {"PATH": "/usr/bin:/bin", "NODE": "a1"})
+    haproxy = tmp_path / "haproxy"
+    haproxy.write_text('#!/bin/sh\necho "HAProxy version 2.6.12-1 2023/12/16"\n')
+    haproxy.chmod(0o755)
+    return load(file, {"PATH": f"{tmp_path}:/usr/bin:/bin", "NODE": "a1"})
 
 
 def refused(tmp_path: Path, text: str) -> str:

@@ -110,12 +110,18 @@ def read_meta(db: sqlite3.Connection) -> dict[str, str]:
 
 
 class LedgerReader:
-    """A ledger that another process may be writing. Raises OperationFailed when there is none or it cannot be read."""
+    """A ledger that another process may be writing. Raises OperationFailed when there is none or it cannot be read.
+
+    A command reads until it ends, and need not close it."""
 
     def __init__(self, path: str, wait: float = 2.0) -> None:
         """`wait`: seconds for which the lock of another process is waited for."""
         self._path, self._wait = path, wait
         self._db = self._open("mode=ro")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_db"):
+            self.close()
 
     def events(self, query: EventQuery) -> list[Event]:
         return self._ask(lambda db: select(db, query))
@@ -145,11 +151,14 @@ class LedgerReader:
             require_regular(self._path)
         except Unusable as error:
             raise OperationFailed(f"cannot read the ledger: {error}") from None
+        db = None
         try:
             db = sqlite3.connect(uri(self._path, how), uri=True, timeout=self._wait, isolation_level=None)
             db.execute("SELECT id FROM events LIMIT 1").fetchone()
             return db
         except sqlite3.Error as error:
+            if db is not None:
+                db.close()
             # Without write access to the directory SQLite cannot make its lock file; a closed ledger is one whole file.
             if how == "mode=ro" and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 return self._open("mode=ro&immutable=1")

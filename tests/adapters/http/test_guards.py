@@ -8,7 +8,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from supervisor.adapters.http.bearer_token import BearerToken
 from supervisor.adapters.http.server import MOST_CONNECTIONS
 from supervisor.adapters.http.tls import server_context
 from supervisor.errors import OperationFailed
+from tests.adapters.http.conftest import asked_by_nobody
 from tests.adapters.http.test_server import Echo, get
 from tests.doubles.serving import PATIENCE, Served, read_all, read_answer, serving
 
@@ -27,19 +27,6 @@ SECRET = "0123456789abcdef0123456789abcdef"
 GROUP = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-
-_ASK = """
-import os, socket, sys
-groups = [int(word) for word in sys.argv[2].split(",") if word]
-os.setgroups(groups[1:]); os.setgid(groups[0]); os.setuid(65534)
-s = socket.socket(socket.AF_UNIX); s.settimeout(10)
-try:
-    s.connect(sys.argv[1])
-except PermissionError:
-    print("refused by the mode"); sys.exit()
-s.sendall(b"GET /a HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n")
-print(s.recv(4096).decode())
-"""
 
 
 @pytest.fixture
@@ -62,17 +49,13 @@ def token(tmp_path: Path) -> Path:
         ("65534,54322", "refused by the mode"),
     ],
 )
-def test_members_of_the_group_may_come_in(tmp_path: Path, groups: str, answer: str) -> None:
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    with serving(lambda _: Echo(), f"{tmp_path}/s", GROUP) as served:
+def test_members_of_the_group_may_come_in(open_folder: Path, groups: str, answer: str) -> None:
+    with serving(lambda _: Echo(), f"{open_folder}/s", GROUP) as served:
         assert stat.S_IMODE(Path(served.path).stat().st_mode) == 0o660
-        ask = [sys.executable, "-S", "-c", _ASK, served.path, groups]
-        assert subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout.startswith(answer)
+        assert asked_by_nobody(served.path, groups).startswith(answer)
         Path(served.path).chmod(0o666)  # whatever the mode says, the credentials are asked for
         expected = "HTTP/1.1 403" if answer.startswith("refused") else answer
-        assert subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout.startswith(expected)
+        assert asked_by_nobody(served.path, groups).startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,6 @@ import json
 import os
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -23,6 +21,7 @@ from supervisor.adapters.http import server as http
 from supervisor.adapters.http.messages import Exchange, Request, Stream
 from supervisor.adapters.http.server import HttpServer
 from supervisor.errors import OperationFailed
+from tests.adapters.http.conftest import asked_by_nobody
 from tests.doubles.serving import PATIENCE, Served, read_all, read_answer, serving
 
 
@@ -524,30 +523,13 @@ def test_closing_the_server_ends_streams_properly(tmp_path: Path, echo: Echo) ->
 
 # -- who may ---------------------------------------------------------------------------------------------------------
 
-_ASK = """
-import os, socket, sys
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
-s = socket.socket(socket.AF_UNIX); s.settimeout(10)
-try:
-    s.connect(sys.argv[1])
-except PermissionError:
-    print("refused by the mode"); sys.exit()
-s.sendall(b"GET /a HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n")
-print(s.recv(4096).decode())
-"""
-
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_user_is_refused_by_mode_and_by_credentials(tmp_path: Path, echo: Echo) -> None:
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    with serving(lambda _loop: echo, f"{tmp_path}/s") as served:
-        ask = [sys.executable, "-S", "-c", _ASK, served.path]
-        assert "refused by the mode" in subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout
+def test_another_user_is_refused_by_mode_and_by_credentials(open_folder: Path, echo: Echo) -> None:
+    with serving(lambda _loop: echo, f"{open_folder}/s") as served:
+        assert "refused by the mode" in asked_by_nobody(served.path)
         Path(served.path).chmod(0o666)
-        answer = subprocess.run(ask, capture_output=True, text=True, timeout=30).stdout
-    assert answer.startswith("HTTP/1.1 403")
+        assert asked_by_nobody(served.path).startswith("HTTP/1.1 403")
     assert not echo.seen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
@@ -208,6 +210,21 @@ def test_nothing_waits_for_the_disk(tmp_path: Path) -> None:
 
 
 # -- readers ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_nobody_closes_is_no_leak(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 and later warn of a connection that was not closed."""
+    garbage = bench.path.with_name("garbage.db")
+    garbage.write_text("not a database" * 100)
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_only(str(bench.path)).events(EventQuery())
+        with pytest.raises(OperationFailed):
+            read_only(str(garbage))
+        gc.collect()
+    assert told == []
 
 
 def test_another_process_reads_while_it_writes_and_after(bench: Bench) -> None:

@@ -252,6 +252,22 @@ def test_a_unit_that_systemd_reads_in_another_way_differs(tmp_path: Path, monkey
     )
 
 
+@pytest.mark.parametrize("arrow", ["->", "→"])
+def test_systemd_prints_one_of_two_arrows(tmp_path: Path, arrow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 252 the first, version 262 the second."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)  # the program below is not run as another user
+    lines = [
+        f"{arrow} By units:",
+        f"\t{arrow} Unit web.service:",
+        "\t\tUnit Load State: loaded",
+        f"\t\t{arrow} ExecStart:",
+        "\t\t\tCommand Line: /bin/a b",
+    ]
+    systemd = script(tmp_path / "systemd", "\n".join(["#!/bin/sh", "cat <<'END'", *lines, "END", ""]))
+    dump = systemd_check.dump_of(str(systemd), {}, [])
+    assert dump == {"web.service": {"Unit Load State": ["loaded"], "ExecStart": ["/bin/a b"]}}
+
+
 def test_without_systemd_its_places_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "web.service").write_text(UNIT)
     monkeypatch.setattr(systemd_check, "PLACES", (str(tmp_path),))

@@ -32,6 +32,8 @@ from supervisor.config.importers.systemd.syntax import substituted
 
 PLACES = ("/lib/systemd", "/usr/lib/systemd")
 """Where systemd is installed."""
+_UNIT = re.compile("\t(?:->|→) Unit ")  # 252 prints the first arrow, 262 the second
+_PART = re.compile("\t\t(?:->|→) ")
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:([0-7]{3})|(.))", re.DOTALL)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
@@ -96,11 +98,11 @@ def _parsed(text: str) -> Iterator[tuple[str, dict[str, list[str]]]]:
     block: dict[str, list[str]] = {}
     part = ""
     for line in text.splitlines():
-        if line.startswith("\t-> Unit "):
+        if found := _UNIT.match(line):
             block, part = {}, ""
-            yield line.removeprefix("\t-> Unit ").rstrip(":"), block
-        elif line.startswith("\t\t-> "):
-            part = line.removeprefix("\t\t-> ").rstrip(":")
+            yield line[found.end() :].rstrip(":"), block
+        elif found := _PART.match(line):
+            part = line[found.end() :].rstrip(":")
         elif line.startswith("\t\t"):
             key, _, value = line.strip().partition(": ")
             block.setdefault(part if key == "Command Line" else key, []).append(value)
