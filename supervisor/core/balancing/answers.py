@@ -106,10 +106,8 @@ def processes(text: str) -> Processes:
     under_old = False
     for line in text.splitlines():
         words = line.split()
-        if line.startswith("# old"):
-            under_old = True
-        elif line.startswith("#"):
-            under_old = under_old and not line.startswith(("# workers", "# programs"))
+        if line.startswith("#"):
+            under_old = line.startswith("# old")
         elif len(words) > 2 and words[0].isdecimal() and words[1] == "master":
             reloads, failed = int(words[2]), int(line.partition("[failed: ")[2].partition("]")[0] or 0)
         elif len(words) > 2 and words[0].isdecimal() and words[1] == "worker":

@@ -70,6 +70,8 @@ def test_the_worker_and_the_file_that_it_has_read() -> None:
 def test_the_processes_of_haproxy() -> None:
     assert answers.processes(PROC) == Processes(26840, (26833,), 2, 1)
     assert answers.processes("") == Processes(None, (), 0, 0)
+    present, old = (f"# {kind}\n{pid} worker 1 0d00h00m01s\n" for kind, pid in (("workers", 7), ("old workers", 6)))
+    assert answers.processes(old + present) == answers.processes(present + old) == Processes(7, (6,), 0, 0)
 
 
 def test_refusals_are_told_from_success() -> None:

@@ -14,7 +14,7 @@ from supervisor.core.cluster.lease import Phase
 from supervisor.core.cluster.local import Local, Present, Settings
 from supervisor.core.cluster.orders import Order
 from supervisor.core.cluster.placement import Candidate, Rules, Slot, place
-from supervisor.core.cluster.requests import Request, Verb, owner_path, slot_path
+from supervisor.core.cluster.requests import Answer, Request, Result, Verb, owner_path, slot_path
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
 from tests.core.cluster.test_agent import BEAT, ONE, Host
 
@@ -148,6 +148,29 @@ def test_a_host_that_came_later_takes_only_what_was_given_back() -> None:
     assert cluster.record().asks == ("a", "b", "c")
     cluster["b"].more = {"orders": (Order("1", "move", "c", BEAT),)}
     assert cluster.run(10.0)[-1] == {"c"}
+
+
+def test_a_host_that_may_have_been_named_has_to_answer() -> None:
+    """The write that names it was carried out; the answer was lost with the connection."""
+    cluster = begun("a", "b")
+    cluster.hosts.append(Safe("c", cluster.engine, began=cluster.now - 100.0))
+    cluster["c"].deaf = True
+    a, carry_out = cluster["a"], cluster.engine.carry_out
+
+    def loses(session: int, request: Request, now: float) -> Answer:
+        names = request.path == slot_path(*BEAT) and '"c"' in request.data
+        if session != a.session or not (names or a.cut):
+            return carry_out(session, request, now)
+        if not a.cut:
+            carry_out(session, request, now)
+        a.cut = True
+        return Answer(request, Result.UNKNOWN, now)
+
+    cluster.engine.carry_out = loses  # type: ignore[method-assign]
+    seen = cluster.run(60.0)
+    assert a.cut and cluster.record().asks == ("a", "b", "c")
+    assert seen[0] == {"a"} and set() in seen, "its lease ends"
+    assert seen[-1] in ({"b"}, {"c"})
 
 
 def test_where_all_that_were_asked_were_evicted_any_host_takes_the_slot() -> None:

@@ -494,6 +494,32 @@ def test_whatever_is_lost_all_hosts_end_on_one_version(data: st.DataObject) -> N
     assert json.loads(world.engine.nodes[CURRENT].data)["number"] == record.number
 
 
+@pytest.mark.parametrize("done", [True, False])
+def test_each_request_may_remain_without_an_answer_once(done: bool) -> None:
+    """Here the connection outlives it.  All is settled long before the time of a step is over."""
+    world, lost = World(), set()
+
+    def loses(one: Machine) -> None:
+        answer = one.answer
+
+        def answers(lose: bool = False, carried_out: bool = True) -> None:
+            first = one.out is not None and (one.node, one.out) not in lost
+            lost.add((one.node, one.out))
+            answer(first, done or not first)
+
+        one.answer = answers  # type: ignore[method-assign]
+
+    for one in world.machines.values():
+        loses(one)
+    world.turns()
+    world.push("one")
+    world.turns(400)
+    assert {one.text for one in world.machines.values()} == {"one"} and world.record.phase is Phase.SETTLED
+    world.push("two", "b")
+    world.turns(400)
+    assert {one.text for one in world.machines.values()} == {"two"} and world.record.phase is Phase.SETTLED
+
+
 def counted(machine: Machine) -> list[Request]:
     """What this machine asks ZooKeeper from now on."""
     asked: list[Request] = []

@@ -155,6 +155,13 @@ def test_a_record_is_bounded(count: int, lines: int, text: str) -> None:
     assert numbers == sorted(range(count), reverse=True)[: len(numbers)]
 
 
+def test_of_all_stories_40_kib_are_kept_and_of_the_events_20() -> None:
+    stories = [story(tale(incident(n), name=f"w{n}")) for n in range(150)]
+    told = record(stories, [event(n, text="x" * 250) for n in range(100)])
+    sizes = [len(compact(told[kind])) / 1024 for kind in ("stories", "events")]  # type: ignore[literal-required]
+    assert 39.0 < sizes[0] <= 40.0 and 19.0 < sizes[1] <= 20.0
+
+
 def test_nothing_goes_out_that_the_redactor_hides() -> None:
     secret = "postgres://app:hunter2@db/x --password hunter2 token=hunter2"
     texts = [

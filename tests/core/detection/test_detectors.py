@@ -89,6 +89,25 @@ def test_a_slower_rhythm_is_given_more_time(name: str) -> None:
     )
 
 
+@every
+@pytest.mark.parametrize("beats", [1, 9, 30, 300])
+@pytest.mark.parametrize("threshold", [0.01, 0.1, 0.3, 0.5, 0.9, 1.0, 1.5, 2.5, 8.0, 40.0])
+def test_score_and_moment_are_inverses_with_few_intervals_and_with_many(
+    name: str, beats: int, threshold: float
+) -> None:
+    """At thresholds on each piece of a score function that has several."""
+    dice, at, detector = Random(1), 0.0, started(name, **WIDE)
+    for _ in range(beats):
+        detector.heartbeat(at)
+        at += dice.choice((1.0, 1.1, 1.2, 4.0))
+    moment = detector.suspect_at(threshold)
+    assert moment is not None and detector.last is not None
+    if moment >= detector.last:
+        assert detector.suspicion(moment) == pytest.approx(threshold, rel=1e-6)
+    else:
+        assert detector.suspicion(detector.last) >= threshold, "it is there at once"
+
+
 @phis
 def test_floor_and_cap_bend_the_moment_but_not_the_score(name: str) -> None:
     floored = beating(name, every=0.1, interval=0.1, min_timeout=2.0)
@@ -296,6 +315,15 @@ def test_an_impossible_excuse_changes_nothing(name: str, seconds: float) -> None
     assert detector.suspect_at() == at
     detector.heartbeat(101.25)
     assert detector.intervals()[-1] == 1.25
+
+
+@every
+@pytest.mark.parametrize("other", ["phi", "chen", "timeout"])
+def test_a_rhythm_that_another_detector_has_learned_is_taken_up(name: str, other: str) -> None:
+    known = beating(name, every=3.0, interval=3.0, **WIDE)
+    changed = make(HeartbeatSpec(detector=name, interval=3.0, **WIDE))
+    changed.restore(beating(other, every=3.0).snapshot())
+    assert patience(changed) == pytest.approx(patience(known), rel=1e-9)
 
 
 @every

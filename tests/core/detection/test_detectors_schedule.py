@@ -36,6 +36,12 @@ def test_a_sender_that_is_much_quicker_is_scheduled_anew(pace: float) -> None:
     assert schedule.period == pytest.approx(pace, rel=0.05)
 
 
+@pytest.mark.parametrize("gap", [1e-6, 1e-4, 4.9e-4])
+def test_beats_in_one_burst_have_a_period_too(gap: float) -> None:
+    """All of them lie in one slot."""
+    assert 1e-3 <= after(*[gap] * FIRST).period <= 1e-3 + FIRST * gap
+
+
 def test_a_found_period_without_beats_is_no_snapshot() -> None:
     good = after(*[1.0] * 100).dump()
     other = Schedule(1.0)

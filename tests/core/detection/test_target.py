@@ -93,6 +93,11 @@ def test_before_there_are_enough_beats_nothing_is_promised_but_the_time() -> Non
     assert assessment.feasible is None
 
 
+def test_a_service_without_instances_is_assessed_as_one_with_one() -> None:
+    record = drawn("even", 300)
+    assert assess(wish(), 0, record) == assess(wish(), 1, record) != assess(wish(), 2, record)
+
+
 def test_what_is_predicted_is_what_happens() -> None:
     """Exponential intervals of mean 1 s: e⁻ᵗ of them are longer than t."""
     assessment = assess(wish(10.5, rate=1 / 3600), 1, drawn("exponential", 20_000))

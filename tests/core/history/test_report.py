@@ -145,6 +145,11 @@ def test_what_a_person_healed_did_not_heal_itself(cause: str) -> None:
     assert (total["outages"], total["mttr_s"]) == (2, 2.5)
 
 
+def test_an_outage_may_be_shorter_than_a_second() -> None:
+    total = History().boot(0, 0).crash(10, 10.25, 10.5).report(0, 100, row())["total"]
+    assert (total["outages"], total["mttr_s"], total["longest_outage_s"]) == (1, 0.5, 0.5)
+
+
 def test_a_person_who_steps_in_leaves_later_failures_to_the_machine() -> None:
     history = History().boot(0, 0)
     history.add(10, "running", "backoff", "exited", attempt=1, delay_s=5.0)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from supervisor.core.history.outlook import prospect
+from supervisor.core.model import events as ev
+from supervisor.core.model.actions import State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import StopStep
 from supervisor.core.services.status import instance_view
@@ -40,6 +44,34 @@ def test_each_step_is_told_and_the_record_says_which_one_ended_it() -> None:
     world.take([])
     ended = world.records[-1]
     assert phrase(ended.cause, ended.detail) == "stopped, ended by SIGQUIT (step 2 of 2) with exit code 0"
+
+
+@pytest.mark.parametrize(
+    ("waits", "said"),
+    [
+        (0.0, {"stop_step": 1, "stop_steps": 2, "stop_signal": 15}),
+        (600.0, {"stop_step": 2, "stop_steps": 2, "stop_signal": 3}),
+        (630.0, {"stop_step": 3, "stop_steps": 2, "stop_signal": 9}),
+    ],
+)
+def test_the_record_of_a_failure_says_which_step_ended_it(waits: float, said: dict[str, int]) -> None:
+    world = World(spec("web", stop=STEPS, heartbeat={"source": "notify"}))
+    world.start()
+    world.obedient = False
+    world.post("web", ev.Triggered(1))
+    world.advance(waits)
+    if world["web"].state is State.STOPPING:
+        world.post("web", ev.Exited(1, 0, None, True))
+    decided = world.records[-1]
+    assert (decided.after, decided.cause) == (State.BACKOFF, Cause.TRIGGERED)
+    assert {key: decided.detail.get(key) for key in said} == said
+
+
+def test_a_failure_that_needed_no_stop_names_no_step() -> None:
+    world = World(spec("web", stop=STEPS))
+    world.start()
+    world.dies("web")
+    assert "stop_step" not in world.records[-1].detail
 
 
 def test_a_kill_is_no_step() -> None:

@@ -147,6 +147,8 @@ def test_every_cause_is_one_short_sentence(cause: Cause, detail: dict[str, Any])
             "reload signal not answered within 30 s (no RELOADING=1); it runs on",
         ),
         ("reload-timeout", {}, "its reload did not end in time (no READY=1); it runs on"),
+        ("clock-set", {"stepped_s": 0.5}, "the wall clock was set forwards by 0.5 s; no timeout depends on it"),
+        ("clock-set", {"stepped_s": -0.5}, "the wall clock was set back by 0.5 s; no timeout depends on it"),
         ("a-cause-of-the-future", {}, "a-cause-of-the-future"),
     ],
 )
