@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"core.model", "control_socket", "daemon_stream", "log_pages"},
     "log_pages": {"core.model"},
     "control_socket": {"errors", "http_answer", DIRECTORIES},
-    "daemon_stream": {"errors", "core.model", "control_socket", "http_answer"},
+    "daemon_stream": {"errors", "core.model", "core.services.status_changes", "control_socket", "http_answer"},
     "http_answer": set(),
     "__main__": {"cli.main", "launch"},
 
