@@ -98,6 +98,15 @@ class _Changes:
             self._rows = dict(zip(self._rows, status["instances"], strict=True))
         return b"status" if whole else b"changes", body
 
+    def part(self, status: Status) -> bytes:
+        """The next message, with these rows alone."""
+        self._rows.update((row["name"], row) for row in status["instances"])
+        return encode(status)
+
+    def knows(self, status: Status) -> bool:
+        """All rows of it were sent before."""
+        return all(row["name"] in self._rows for row in status["instances"])
+
 
 class _Feed:
     """One client's stream."""
@@ -156,7 +165,15 @@ class _Feed:
 
     def _watch(self) -> None:
         self._unwatch = self._api.daemon.watch(
-            Subscriber(self._topics, self._services, self._interval, self._on_event, self._on_log, self._on_status)
+            Subscriber(
+                self._topics,
+                self._services,
+                self._interval,
+                self._on_event,
+                self._on_log,
+                self._on_status,
+                self._on_part if self._changes is not None else None,
+            )
         )
         if not self._open:  # sending the first status closed the connection
             self._closed()
@@ -181,6 +198,14 @@ class _Feed:
         self._status = status
         if not self._status_under_way:
             self._next_status()
+
+    def _on_part(self, status: Status) -> None:
+        """Send the rows of a few instances, unless a whole status is on its way, or the client is slow: then the next
+        status has them."""
+        assert self._changes is not None
+        ready = self._open and not self._status_under_way and self._stream.backlog <= STATUS_BACKLOG
+        if ready and self._changes.knows(status):
+            self._stream.send(b"event: changes\ndata: %s\n\n" % self._changes.part(status))
 
     def _next_status(self) -> None:
         """Send the newest status, if there is one, as soon as the client has read enough."""

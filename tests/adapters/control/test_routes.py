@@ -462,6 +462,14 @@ def test_who_takes_changes_gets_the_whole_status_only_where_it_must(home: Home) 
         assert (kind, len(whole["instances"])) == ("status", 11)
         home.served.call(lambda: subscriber.on_status(fewer))
         assert events.next()[2]["instances"] == []
+        assert subscriber.on_part is not None
+        gone = fake_client.status([*home.daemon.status()["instances"][-1:]])
+        part = fake_client.status([fewer["instances"][0] | {"state": "failed"}])
+        home.served.call(lambda: (subscriber.on_part(gone), subscriber.on_part(part)))  # type: ignore[misc]
+        kind, _, changes = events.next()
+        assert kind == "changes" and changes["instances"] == part["instances"], "not that of which it knows nothing"
+        home.served.call(lambda: subscriber.on_status(fewer))
+        assert events.next()[2]["instances"] == fewer["instances"][:1], "compared with the part"
 
 
 def test_the_client_yields_whole_statuses(home: Home, tmp_path: Path) -> None:
