@@ -22,8 +22,8 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "fnmatch.fnmatchcase", "functools", "heapq", "itertools", "json", "math", "operator.attrgetter", "re", "sys.intern",
-    "sys.stdlib_module_names", "types",
+    "fnmatch.fnmatchcase", "functools", "heapq", "itertools", "json", "math", "operator.attrgetter",
+    "operator.itemgetter", "re", "sys.intern", "sys.stdlib_module_names", "types",
     "typing", "hashlib.sha256", "zlib.crc32", "__future__",
 }  # fmt: skip
 
