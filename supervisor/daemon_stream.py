@@ -19,13 +19,14 @@ from supervisor.errors import NoDaemon
 from supervisor.http_answer import lines, read_chunks
 
 if TYPE_CHECKING:
-    from supervisor.core.model.documents import Interruption, Nothing, StreamMessage
+    from supervisor.core.model.documents import Interruption, Nothing, Status, StreamMessage
 
 RECONNECT_SECONDS = 0.5
 
 
 class Stream(Iterator["StreamMessage"]):
-    """Yields `(event, data)`: ("event", …), ("status", …), ("log", …), with data as the daemon sent it.
+    """Yields `(event, data)`: ("event", …), ("status", …), ("log", …), with data as the daemon sent it.  A status is
+    whole, also where the daemon sent only what changed.
 
     With `reconnect` it continues after an interruption, and yields ("disconnected", {"error"}) and ("connected", {})
     around it; else it ends there. Events resume where they were interrupted, also after ("lagged", {}).
@@ -47,6 +48,8 @@ class Stream(Iterator["StreamMessage"]):
         self._reconnect = reconnect
         self._beat = beat
         self._headers = "supervisor-purpose: order\r\n" if for_order else ""
+        if beat is not None:
+            self._headers += "supervisor-changes: yes\r\n"
         self._closed = False
         self._reading = False
         self._lock = RLock()
@@ -144,6 +147,7 @@ class Stream(Iterator["StreamMessage"]):
     def _messages(self) -> Iterator[StreamMessage]:
         """Parse Server-sent events, in the form that the daemon sends them: one line of data each."""
         kind, data = "message", ""
+        status: Status | None = None
         for line in lines(read_chunks(self._reader)):
             if line.startswith("event: "):
                 kind = line[7:]
@@ -153,6 +157,13 @@ class Stream(Iterator["StreamMessage"]):
                 plain = loads(data)
                 if kind == "event":
                     self._after = plain["id"]
+                elif kind == "status":
+                    status = plain
+                elif kind == "changes" and status is not None:
+                    from supervisor.core.services.status_changes import merged  # few commands follow the status
+
+                    kind, plain = "status", merged(status, plain)
+                    status = plain
                 message: Any = (kind, plain)
                 yield message
                 kind, data = "message", ""

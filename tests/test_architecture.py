@@ -22,8 +22,8 @@ TOOLS = ROOT.parent / "scripts" / "tools"
 
 CORE_MAY_IMPORT = {
     "array", "bisect", "collections", "collections.abc", "contextlib", "dataclasses", "datetime", "difflib", "enum",
-    "fnmatch.fnmatchcase", "functools", "heapq", "itertools", "json", "math", "operator.attrgetter", "re", "sys.intern",
-    "sys.stdlib_module_names", "types",
+    "fnmatch.fnmatchcase", "functools", "heapq", "itertools", "json", "math", "operator.attrgetter",
+    "operator.itemgetter", "re", "sys.intern", "sys.stdlib_module_names", "types",
     "typing", "hashlib.sha256", "zlib.crc32", "__future__",
 }  # fmt: skip
 
@@ -47,7 +47,7 @@ ROOMS: dict[str, set[str]] = {
     "client": {"core.model", "control_socket", "daemon_stream", "log_pages"},
     "log_pages": {"core.model"},
     "control_socket": {"errors", "http_answer", DIRECTORIES},
-    "daemon_stream": {"errors", "core.model", "control_socket", "http_answer"},
+    "daemon_stream": {"errors", "core.model", "core.services.status_changes", "control_socket", "http_answer"},
     "http_answer": set(),
     "__main__": {"cli.main", "launch"},
 

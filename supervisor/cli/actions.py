@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from threading import Timer
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -12,16 +11,11 @@ import click
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, complete_services, daemon_options, pass_target, services_argument
 from supervisor.cli.waiting.output import ask, nothing_to
-from supervisor.core.services.awaited import WHAT, awaited
-from supervisor.core.services.settled import Failure
-from supervisor.display.status_row import note, printable
-from supervisor.errors import NoDaemon, NoSuchService, OperationFailed, UsageError
+from supervisor.core.services.awaited import WHAT
+from supervisor.errors import NoSuchService, OperationFailed, UsageError
 
 if TYPE_CHECKING:
     from supervisor.core.model.order_documents import Rollouts, Scaling
-
-QUIET = 15.0
-"""Seconds from one status to the next while nothing changes."""
 
 
 def _acting(verb: str, summary: str, example: str) -> click.Command:
@@ -135,48 +129,9 @@ def wait(target: DaemonTarget, what: str, timeout: float | None, services: tuple
     Exit code 0: all are; 1: not in time, or one has ended and is not started again; 4: no such service; 5: no daemon.
 
     Example: supervisor wait db --for ready --timeout 30s"""
-    found: dict[str, bool | Failure] = {}
-    said = ""
-    late = False
-    with target.client.stream(["status"], services, interval=QUIET, for_order=True) as stream:
+    from supervisor.cli.waiting.awaiting import wait_for
 
-        def give_up() -> None:
-            nonlocal late
-            late = True
-            stream.close()
-
-        timer = None
-        try:
-            for message in stream:
-                if message[0] != "status":
-                    continue
-                rows = message[1]["instances"]
-                found = {row["name"]: awaited(what, row) for row in rows}
-                said = "\n".join(
-                    f"  {row['name']}: {_why(row['state'], printable(note(row)), found[row['name']])}"
-                    for row in rows
-                    if found[row["name"]] is not True
-                )
-                if not said:
-                    return
-                if any(isinstance(result, Failure) for result in found.values()):
-                    raise OperationFailed(f"not {what}, and will not be:\n{said}")
-                if timeout is not None and timer is None:  # not before: with no time at all it looks once
-                    timer = Timer(timeout, give_up)
-                    timer.daemon = True
-                    timer.start()
-        finally:
-            if timer is not None:
-                timer.cancel()
-    if late and timeout is not None:
-        raise OperationFailed(f"not {what} within {timeout:g} s:\n{said}")
-    raise NoDaemon("the daemon ended before this was reached")
-
-
-def _why(state: str, note: str, result: bool | Failure) -> str:
-    if isinstance(result, Failure):
-        return result
-    return f"still {state}" + (f": {note}" if note else "")
+    wait_for(target.client, what, timeout, services)
 
 
 STEERING = ("pause", "resume", "undo")

@@ -39,6 +39,9 @@ class EventSource(Protocol):
 class FromLedger:
     """Reads the files of a daemon that is not running; raises `absent` where there are none."""
 
+    seconds = False
+    """See EventQuery."""
+
     def __init__(self, target: DaemonTarget, absent: NoDaemon) -> None:
         self._target = target
         self._ledger = target.offline(absent)
@@ -52,7 +55,7 @@ class FromLedger:
         names = recorded_names(services, self._known) if services else []
         if services and not names:
             raise NoSuchService(f"nothing is recorded about {', '.join(services)}")
-        query = EventQuery(services=tuple(names), since=since, after=after, limit=limit)
+        query = EventQuery(services=tuple(names), since=since, after=after, limit=limit, seconds=self.seconds)
         return self._ledger.events(query)
 
     @cached_property
@@ -76,6 +79,9 @@ class BesideDaemon(FromDaemon):
     """Reads from a running daemon, but all events of a period from the file of its ledger, where that can be read: a
     hundred thousand would hold the daemon for seconds."""
 
+    seconds = False
+    """See EventQuery: of those from the file."""
+
     def __init__(self, target: DaemonTarget) -> None:
         super().__init__(target.client)
         self._ledger = self._readable(target)
@@ -87,7 +93,7 @@ class BesideDaemon(FromDaemon):
             from supervisor.adapters.ledger.query import EventQuery
 
             try:
-                return self._ledger.events(EventQuery(since=since, after=after, limit=limit))
+                return self._ledger.events(EventQuery(since=since, after=after, limit=limit, seconds=self.seconds))
             except OperationFailed:  # it is damaged: a daemon that finds that out begins another one
                 self._ledger = None
         return super().events(services, since=since, after=after, limit=limit)

@@ -15,23 +15,30 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Status
 
 NOT_UP = 3
+ORDERS = ("start", "stop", "reset")
+"""Those that need no look at anything else before they are sent."""
 ANY_WIDTH = 80
 """Columns where the terminal does not tell."""
 
 
 def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], int] | None:
-    """What carries out `status [--json] [SERVICE]…` or `stop [SERVICE]…`, each with -f FILE or --socket PATH; None for
-    everything else, which click parses."""
+    """What carries out `status [--json] [SERVICE]…`, `start`, `stop` or `reset [SERVICE]…`, or `wait [--for WHAT]
+    [--timeout TIME] SERVICE…`, each with -f FILE or --socket PATH; None for everything else, which click parses."""
     command = arguments[0] if arguments else ""
-    if command not in ("status", "stop"):
+    if command not in ("status", "wait", *ORDERS):
         return None
     as_json, services, files, sockets = False, [], [], []
+    what, within = ["ready"], [""]
     words = iter(arguments[1:])
     for word in words:
         if word == "--json" and command == "status":
             as_json = True
         elif word in ("-f", "--file"):
             files.append(next(words, None))
+        elif word == "--for" and command == "wait":
+            what.append(next(words, ""))
+        elif word == "--timeout" and command == "wait":
+            within.append(next(words, ""))
         elif word == "--socket":
             sockets.append(next(words, None))
         elif word.startswith("-"):
@@ -40,22 +47,53 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
             services.append(word)
     if None in (*files, *sockets):
         return None
+    wait = _waiting(target, what[-1], within[1:], services) if command == "wait" else None
+    if command == "wait" and wait is None:
+        return None
     for path in files:
         target.name_file(str(path))
     for path in sockets:
         target.name_socket(str(path))
-    if command == "stop":
+    if wait is not None:
+        return wait
+    if command in ORDERS:
         target.acts = True
-        return partial(stop, target, services)
+        return partial(order, target, command, services)
     return lambda: status(target, as_json, services)
 
 
-def stop(target: DaemonTarget, services: Sequence[str]) -> int:
-    """Send the command at once, and return when the last process has ended."""
+def order(target: DaemonTarget, verb: str, services: Sequence[str]) -> int:
+    """Send the command at once, and return when it is carried out."""
     from supervisor.cli.waiting.output import ask
 
-    ask(target.client, "stop", services)
+    ask(target.client, verb, services)
     return 0
+
+
+def _waiting(
+    target: DaemonTarget, what: str, within: Sequence[str], services: Sequence[str]
+) -> Callable[[], int] | None:
+    """What waits for the services; None where click has to say what is wrong with the arguments."""
+    from supervisor.core.services.awaited import WHAT
+
+    timeout = None
+    if within:
+        from supervisor.config.units import parse_duration
+
+        try:
+            timeout = parse_duration(within[-1])
+        except ValueError:
+            return None
+    if what not in WHAT or not services:
+        return None
+
+    def wait() -> int:
+        from supervisor.cli.waiting.awaiting import wait_for
+
+        wait_for(target.client, what, timeout, services)
+        return 0
+
+    return wait
 
 
 def status(target: DaemonTarget, as_json: bool, services: Sequence[str]) -> int:

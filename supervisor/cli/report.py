@@ -82,13 +82,14 @@ def _figures(target: DaemonTarget, since: float | None) -> tuple[str, Report, li
 
     rows: list[Instance] = []
     name = ""
-    source: EventSource
+    source: BesideDaemon | FromLedger
     try:
         source = BesideDaemon(target)
         status = target.client.status()
         rows, name = status["instances"], status["supervisor"]["name"]
     except NoDaemon as why:
         source = FromLedger(target, why)
+    source.seconds = True
     until = time.time()
     gc.disable()  # all events are kept to the end, so that a search for garbage among them finds none
     try:

@@ -58,7 +58,7 @@ class Control:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._view = StatusView(parts)
-        self.followers = Followers(parts, self.make_status)
+        self.followers = Followers(parts, self.make_status, self._view.status)
         self._scrapes: Scrapes | None = None
         self._pages: PageMaker | None = None
         self._scales: dict[str, Scale] = {}

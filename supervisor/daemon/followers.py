@@ -25,16 +25,19 @@ MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorE
 
 
 class Followers:
-    """All that follow this daemon.  `make_status`: see Control."""
+    """All that follow this daemon.  `make_status`: see Control.  `make_part`: makes the status of a few instances at
+    once."""
 
-    def __init__(self, parts: Parts, make_status: MakeStatus) -> None:
-        self._parts, self._make_status = parts, make_status
+    def __init__(self, parts: Parts, make_status: MakeStatus, make_part: Callable[[Sequence[str]], Status]) -> None:
+        self._parts, self._make_status, self._make_part = parts, make_status, make_part
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
         self._status_timer: Timer | None = None
         self._rests_until = 0.0
         self._under_way: dict[int, bool] = {}
         """The watchers whose status is being made, and whether they want another one."""
+        self._changed: dict[str, None] = {}
+        """The instances of which the next status after a transition has to tell."""
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
@@ -67,6 +70,8 @@ class Followers:
         for subscriber in self._subscribers:
             if covers(self._parts.service_set, subscriber.services, event["service"], event["instance"]):
                 subscriber.on_event(event)
+        if self._watchers:
+            self._changed[event["instance"]] = None
         self.publish_status()
 
     def publish_status(self) -> None:
@@ -77,8 +82,27 @@ class Followers:
 
     def _send_all(self) -> None:
         self._status_timer = None
+        changed, self._changed = list(self._changed), {}
         for watcher in list(self._watchers):
+            if watcher.on_part is None:
+                self._send_status(watcher)
+            else:
+                self._send_part(watcher, watcher.on_part, changed)
+
+    def _send_part(self, watcher: Subscriber, send: Callable[[Status], None], changed: list[str]) -> None:
+        """Send the rows of these instances; everything where that is being made, or one of them is gone."""
+        service_set = self._parts.service_set
+        known = [name for name in changed if name in service_set.instances]
+        if id(watcher) in self._under_way:
+            self._under_way[id(watcher)] = True
+            self._changed.update(dict.fromkeys(changed))
+            return
+        if len(known) < len(changed):
             self._send_status(watcher)
+            return
+        names = [n for n in known if covers(service_set, watcher.services, service_set.instances[n].spec.name, n)]
+        if names:
+            send(self._make_part(names))
 
     def _send_status(self, watcher: Subscriber) -> None:
         """Make a status and send it.  One at a time: what is wanted while it is made is made after it."""

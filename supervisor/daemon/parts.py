@@ -266,7 +266,12 @@ class Parts:
             self._log_problem,
         )
         self.sampler = Sampler(
-            self.loop, self.processes.members, self.engine.post, self._accounts, self._limit_commands
+            self.loop,
+            self.processes.members,
+            self.engine.post,
+            self._accounts,
+            self._limit_commands,
+            self.processes.paused,
         )
         self.metrics = MetricsCollector()
         self.attribution = Attribution(self.processes.mains, self.trees.root, self.id, self._user_of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from supervisor import __version__
 from supervisor.adapters.ledger.store import EventQuery
@@ -21,7 +21,11 @@ from supervisor.daemon.parts import Parts
 if TYPE_CHECKING:
     from supervisor.core.model.documents import ActiveProfiles, Heartbeat, InstanceDetail, Status, Supervisor
     from supervisor.core.model.evidence_documents import Evidence
+    from supervisor.core.model.instance_documents import Instance
     from supervisor.core.model.socket_documents import HeldSocket
+
+
+T = TypeVar("T")
 
 
 class StatusView:
@@ -32,12 +36,7 @@ class StatusView:
 
     def status(self, services: Sequence[str] = ()) -> Status:
         """The daemon, and the rows of these services, instances and groups, or of all."""
-        work = self.making(services)
-        while True:
-            try:
-                next(work)
-            except StopIteration as made:
-                return cast("Status", made.value)
+        return _at_once(self.making(services))
 
     def making(self, services: Sequence[str]) -> Generator[None, None, Status]:
         """`status` in steps, one for each row.  NoSuchService, before the first step.
@@ -47,6 +46,10 @@ class StatusView:
         return self._steps(resolve(service_set, services) if services else list(service_set.instances))
 
     def _steps(self, names: Sequence[str]) -> Generator[None, None, Status]:
+        rows = yield from self._rows(names)
+        return {"supervisor": self.supervisor(self._parts.now()), "instances": rows}
+
+    def _rows(self, names: Sequence[str]) -> Generator[None, None, list[Instance]]:
         parts, service_set = self._parts, self._parts.service_set
         carried = carried_by(parts.balancer.view()) if parts.balancer is not None else {}
         queues: dict[str, list[HeldSocket]] = {}
@@ -61,10 +64,11 @@ class StatusView:
                 continue
             now = parts.now()
             row = instance_view(instance, now)
-            sample = parts.sampler.read_now([name]).get(name) if instance.pid is not None else None
+            sampled = instance.pid is not None
+            sample = parts.sampler.read_now([name]).get(name) if sampled else None
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None
-            row["paused"] = parts.processes.paused(name)
+            row["paused"] = (parts.sampler if sampled else parts.processes).paused(name)
             row["balanced"] = carried.get(name)
             if service_set.rollouts is not None and not service_set.rollouts.current(instance):
                 row["current"] = False
@@ -75,7 +79,7 @@ class StatusView:
                 row["placed"] = service_set.roster.gate.view(instance, now)
             rows.append(row)
             yield
-        return {"supervisor": self.supervisor(parts.now()), "instances": rows}
+        return rows
 
     def supervisor(self, now: float) -> Supervisor:
         """What concerns the daemon as a whole."""
@@ -124,7 +128,7 @@ class StatusView:
         found = parts.service_set.instances[name]
         spec = found.spec
         return {
-            **self.status([name])["instances"][0],
+            **_at_once(self._rows([name]))[0],
             "command": without_secrets(for_instance(spec, name).command),
             "description": spec.description,
             "depends_on": list(spec.depends_on),
@@ -150,6 +154,14 @@ class StatusView:
         from supervisor.core.services.maintenance import problems
 
         return problems(instances, now)
+
+
+def _at_once(work: Generator[None, None, T]) -> T:
+    while True:
+        try:
+            next(work)
+        except StopIteration as made:
+            return cast("T", made.value)
 
 
 def _heartbeat(spec: ServiceSpec) -> Heartbeat | None:

@@ -25,7 +25,7 @@ class Detail(LineView, can_focus=True):
         if row is None or self._row is None or row.key != self._row.key:
             self.scroll_home(animate=False)
         self._row, self._more = row, more
-        self.border_title = row.name if row else "detail"
+        self.entitle(row.name if row else "detail")
         self._draw()
 
     def on_resize(self) -> None:

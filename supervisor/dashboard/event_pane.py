@@ -19,12 +19,17 @@ class EventPane(LineView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._events: list[Event] = []
+        self._made: dict[int, Line] = {}
+        """The lines of the events, by their ids, for a pane as wide as `_made_for`."""
+        self._made_for = 0
 
     def on_mount(self) -> None:
-        self.border_title = "events"
+        self.entitle("events")
 
     def show(self, events: Sequence[Event]) -> None:
         """Show these events, given oldest first."""
+        if len(events) == len(self._events) and (not events or events[-1] is self._events[-1]):
+            return
         top = self.scroll_offset.y
         grown = len(events) - len(self._events) if top else 0
         self._events = list(events)
@@ -37,6 +42,9 @@ class EventPane(LineView, can_focus=True):
 
     def _draw(self) -> None:
         width = self.room
-        if width:
-            lines: list[Line] = [event_line(e, instance=True, width=width) for e in reversed(self._events)]
-            self.set_lines(lines)
+        if not width:
+            return
+        before = self._made if width == self._made_for else {}
+        self._made_for = width
+        self._made = {e["id"]: before.get(e["id"]) or event_line(e, instance=True, width=width) for e in self._events}
+        self.set_lines(list(reversed(self._made.values())))

@@ -4,6 +4,7 @@ The functions that make the lines are pure; the widget follows them."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from supervisor.dashboard.draw import sparkline
@@ -37,6 +38,7 @@ def first_line(status: Status, link: Span, width: int) -> Line:
     supervisor, views = status["supervisor"], status["instances"]
     ready = sum(1 for v in views if v["ready"])
     wanted = sum(1 for v in views if v["goal"] == "up" and v["type"] != "oneshot")
+    counts = Counter(map(state_word, views))
     tone = "good" if ready >= wanted else "plain"
     parts: list[Span | str] = [
         Span(" φ ", "accent"),
@@ -45,18 +47,17 @@ def first_line(status: Status, link: Span, width: int) -> Line:
         Span(f"{ready}/{wanted} ready", tone, "screen.show_only('ready')"),
     ]
     for state in LOUD_FIRST:
-        these = [v for v in views if state_word(v) == state]
-        if not these or (state in ("exited", "stopped") and width < 110):
+        number = counts[state]
+        if not number or (state in ("exited", "stopped") and width < 110):
             continue
         glyph, tone = _STYLES[state]
         if state == "exited":
-            tone = "alarm" if any(severity(v) is Severity.BROKEN for v in these) else "faint"
+            broken = any(state_word(v) == state and severity(v) is Severity.BROKEN for v in views)
+            tone = "alarm" if broken else "faint"
         word = state.replace(" ", "-")
         parts += [
             "  ",
-            Span(
-                f"{glyph} {len(these)} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{word}')"
-            ),
+            Span(f"{glyph} {number} {state}", "faint" if state == "stopped" else tone, f"screen.show_only('{word}')"),
         ]
     daemon = f"{q.size(supervisor['memory_bytes'])} · pid {supervisor['pid']} · up {q.duration(supervisor['uptime_s'])}"
     left, right = line(*parts), line(Span(daemon, "muted"), "   ", link, " ")
@@ -156,7 +157,8 @@ class Header(LineView):
         loud = banner(status, lost, width, age)
         lines = [part for part in (first, host, moving, loud) if part]
         self._loud = len(lines) - 1 if loud else -1
-        self.styles.height = len(lines)
+        if len(lines) != len(self.lines):
+            self.styles.height = len(lines)
         self.set_lines(lines)
 
     def overlay(self, index: int) -> str:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from supervisor.dashboard.spans import TONES, Line
+from supervisor.dashboard.spans import TONES, Line, joined, width
 
 
 class LineView(ScrollView):
@@ -23,6 +23,7 @@ class LineView(ScrollView):
         super().__init__(id=id, classes=classes)
         self._lines: list[Line] = []
         self._styles_made: dict[tuple[str, str, str], Style] = {}
+        self._titled = ""
 
     @property
     def lines(self) -> Sequence[Line]:
@@ -35,15 +36,26 @@ class LineView(ScrollView):
         return self.scrollable_content_region.width
 
     def set_lines(self, lines: Sequence[Line]) -> None:
-        """Show these lines; only those that changed are drawn again."""
+        """Show these lines; only those in view that changed are drawn again."""
         old, self._lines = self._lines, list(lines)
         self.virtual_size = Size(0, len(lines))
-        for index, (before, after) in enumerate(zip(old, lines, strict=False)):
-            if before != after:
-                self.refresh_line(index)
-        if len(old) != len(lines):
-            low, high = sorted((len(old), len(lines)))
-            self.refresh_lines(low, high - low)
+        top = self.scroll_offset.y
+        both = min(len(old), len(lines))
+        self.draw_again(
+            index - top
+            for index in range(top, min(top + self.size.height, max(len(old), len(lines))))
+            if index >= both or old[index] != lines[index]
+        )
+
+    def draw_again(self, lines: Iterable[int]) -> None:
+        """Draw these lines again, counted from the top of the pane."""
+        if regions := [Region(0, y, self.size.width, 1) for y in lines]:
+            self.refresh(*regions)
+
+    def entitle(self, title: str) -> None:
+        """Write this into the border.  To set a title draws the whole pane again, even if it is the same."""
+        if title != self._titled:
+            self.border_title = self._titled = title
 
     def line_at(self, index: int) -> Line:
         """The line with this index; an empty one where there is none."""
@@ -60,8 +72,9 @@ class LineView(ScrollView):
     def strip(self, index: int, left: int = 0) -> Strip:
         """One line as the terminal gets it."""
         over = self.overlay(index)
-        segments = [Segment(span.text, self._style(span.tone, span.action, over)) for span in self.line_at(index)]
-        return Strip(segments).crop_extend(left, left + self.size.width, self._style("", "", over))
+        line = self.line_at(index)
+        segments = [Segment(text, self._style(tone, action, over)) for text, tone, action in joined(line)]
+        return Strip(segments, width(line)).crop_extend(left, left + self.size.width, self._style("", "", over))
 
     def notify_style_update(self) -> None:
         super().notify_style_update()

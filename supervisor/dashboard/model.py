@@ -97,9 +97,10 @@ class Model:
         if self.status is None:
             return []
         self._known_since = self.history.known_since()
+        age = self.age(now)
         rows, self.hidden = fold(
             self.status,
-            lambda view: self._row(view, now, clock),
+            lambda view: self._row(view, age, clock),
             self.folds,
             text=self.filter + (" problem" if self.problems_only else ""),
             sort=self.sort,
@@ -143,13 +144,13 @@ class Model:
         age = self.age(now)
         return self.live and any((wait := waits(v, age)) is not None and wait[1] < SOON for v in self.views)
 
-    def _row(self, view: Instance, now: float, clock: float) -> Row:
+    def _row(self, view: Instance, age: float, clock: float) -> Row:
         failure = self.history.last_failure.get(view["name"])
         ago = None if failure is None else clock - from_iso(failure["at"])
         name, history = view["name"], self.history
         return Row(
             view,
-            age=self.age(now),
+            age=age,
             samples=history.samples(name),
             last_failure=failure,
             failed_ago=ago,

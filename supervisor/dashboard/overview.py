@@ -44,6 +44,8 @@ QUICK_TICK = 0.25
 """Seconds from one drawing to the next while a countdown below ten seconds is shown."""
 PAUSE = 0.2
 """Seconds from one drawing to the next at least, however fast states change."""
+GATHER = 0.05
+"""Seconds from news to its drawing at least: the events of a change, and the status after it, come one by one."""
 PANES = ("detail", "log", "feed")
 
 
@@ -58,6 +60,7 @@ class Overview(Screen[object]):
         self._client = client
         self._drawn = 0.0
         self._draw_due = False
+        self._detail_changed = False
         self._needle = ""
 
     def compose(self) -> ComposeResult:
@@ -66,7 +69,7 @@ class Overview(Screen[object]):
         self.brief, self.prompt, self.keys = LineView(id="brief"), Prompt(), KeyBar(id="keys")
         self.brief.can_focus = False
         yield self.header
-        with Container(id="body"):
+        with Container(id="body") as self.body:
             yield self.table
             yield self.detail
             yield self.feed
@@ -97,19 +100,16 @@ class Overview(Screen[object]):
     def happened(self, events: Sequence[Event]) -> None:
         """Draw new events of the ledger."""
         self._draw_soon()
-        if any(event["instance"] in self.table.held for event in events):
-            self.attention.refresh(0.0)
+        held = self.table.held
+        self._detail_changed |= any(event["instance"] in held for event in events)
 
     # -- drawing
 
     def _draw_soon(self) -> None:
-        """Draw at once, or PAUSE seconds after the last drawing, so that many changes cost no more than a few."""
-        left = self._drawn + PAUSE - time.monotonic()
-        if left <= 0:
-            self._draw()
-        elif not self._draw_due:
+        """Draw in a moment, and PAUSE seconds after the last drawing, so that many changes cost no more than a few."""
+        if not self._draw_due:
             self._draw_due = True
-            self.set_timer(left, self._draw)
+            self.set_timer(max(GATHER, self._drawn + PAUSE - time.monotonic()), self._draw)
 
     def _tick(self) -> None:
         """Draw countdowns and ages, which change although no status comes."""
@@ -126,6 +126,9 @@ class Overview(Screen[object]):
             model.rows(now, time.time(), self._rows_that_fit, self.table.held), model.sort, model.descending
         )
         self._draw_detail()
+        if self._detail_changed:
+            self._detail_changed = False
+            self.attention.refresh(0.0)
         if self.feed.display:
             self.feed.show(model.history.events)
         if model.soon(now):
@@ -176,7 +179,7 @@ class Overview(Screen[object]):
     @property
     def _rows_that_fit(self) -> int:
         """The rows that the table can show at once, below its head."""
-        body = self.query_one("#body").size.height
+        body = self.body.size.height
         return (body if self._alone else min(body, self.size.height // 2)) - 1
 
     @property

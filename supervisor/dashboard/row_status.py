@@ -40,7 +40,7 @@ RECENT = 600.0
 """Seconds for which a recovered instance still shows its last failure."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen it would take three times as long to make, and all are made for each drawing
 class Row:
     """One instance: its status row, received `age` seconds ago, its samples, its last failure, where it was then, and
     its changes of state, which are known since a time.  `clock`: now, in seconds since the epoch.

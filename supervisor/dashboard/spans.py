@@ -6,7 +6,7 @@ that looks like in the theme in use.  No tone is told by colour alone: glyph, wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -46,7 +46,24 @@ def plain(spans: Line) -> str:
 
 def width(spans: Line) -> int:
     """The width in terminal cells."""
-    return sum(cell_len(span.text) for span in spans)
+    cells = 0
+    for text, _, _ in spans:
+        cells += len(text) if text.isascii() else cell_len(text)
+    return cells
+
+
+def joined(spans: Line) -> Iterator[Span]:
+    """The same line; neighbours of the same tone are one span."""
+    text, tone, action = "", "", ""
+    for span in spans:
+        if span[1] == tone and span[2] == action:
+            text += span[0]
+        else:
+            if text:
+                yield Span(text, tone, action)
+            text, tone, action = span
+    if text:
+        yield Span(text, tone, action)
 
 
 def fit(spans: Line, cells: int, *, right: bool = False) -> Line:

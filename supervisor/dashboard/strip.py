@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.dashboard.spans import Line, Span
@@ -57,7 +58,8 @@ def levels(view: Instance, moves: Sequence[Move], known_since: float | None, now
     def mark(start: float, until: float, level: int) -> None:
         first, last = int((max(start, begin) - begin) // PER_MARK), int((min(until, now) - begin) // PER_MARK)
         for index in range(first, min(last, cells - 1) + 1):
-            out[index] = max(out[index], level)
+            if out[index] < level:
+                out[index] = level
 
     ordered = sorted(moves)
     if ordered:
@@ -77,11 +79,4 @@ def levels(view: Instance, moves: Sequence[Move], known_since: float | None, now
 
 def joined(marks: Sequence[int]) -> Line:
     """Equal marks that follow each other as one span."""
-    spans: list[Span] = []
-    for level in marks:
-        mark = MARKS[level]
-        if spans and spans[-1].tone == mark.tone and spans[-1].text[0] == mark.text:
-            spans[-1] = spans[-1]._replace(text=spans[-1].text + mark.text)
-        else:
-            spans.append(mark)
-    return tuple(spans)
+    return tuple(Span(MARKS[level].text * len(list(same)), MARKS[level].tone) for level, same in groupby(marks))

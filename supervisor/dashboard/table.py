@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
@@ -51,6 +51,8 @@ class Table(LineView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: list[Row] = []
+        self._places: dict[str, int] = {}
+        """Where each row is, by its key."""
         self._columns: list[Column] = []
         self._made: dict[int, Line] = {}
         self._sort: tuple[str, bool] = ("trouble", True)
@@ -61,7 +63,7 @@ class Table(LineView, can_focus=True):
     @property
     def index(self) -> int:
         """The cursor's row."""
-        return next((n for n, row in enumerate(self._rows) if row.key == self.current), 0)
+        return self._places.get(self.current, 0)
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -94,11 +96,8 @@ class Table(LineView, can_focus=True):
     @property
     def held(self) -> set[str]:
         """The single instances that are marked, and the one at the cursor: folding would hide them."""
-        return {
-            row.name
-            for row in self._rows
-            if row.service is None and (row.key in self.marked or row.key == self.current)
-        }
+        chosen = (self._rows[self._places[key]] for key in {self.current, *self.marked} & self._places.keys())
+        return {row.name for row in chosen if row.service is None}
 
     @property
     def _chosen(self) -> list[Row]:
@@ -110,11 +109,12 @@ class Table(LineView, can_focus=True):
         before, here = self.index, self.row
         self._rows, self._sort = list(rows), (sort, descending)
         keys = [row.key for row in rows]
-        self.marked &= set(keys)
-        if self.current not in keys:
+        self._places = {key: n for n, key in enumerate(keys)}
+        self.marked &= self._places.keys()
+        if self.current not in self._places:
             above = service_key(here.view["service"]) if here is not None else ""
             near = keys[min(before, len(keys) - 1)] if keys else ""
-            self.current = above if above in keys else near
+            self.current = above if above in self._places else near
             self.post_message(self.Moved())
         self._draw()
         if self.index != before:
@@ -159,7 +159,7 @@ class Table(LineView, can_focus=True):
         if row is not None and row.service is not None:
             self.post_message(self.Fold(row.name, folded))
         elif row is not None and row.nested and folded:
-            self.go_to([r.key for r in self._rows].index(service_key(row.view["service"])))
+            self.go_to(self._places[service_key(row.view["service"])])
 
     def action_open(self) -> None:
         self.post_message(self.Opened())
@@ -214,10 +214,8 @@ class Table(LineView, can_focus=True):
             self.virtual_size = Size(0, len(self._rows) + 1)
             self.refresh()
         top = self.scroll_offset.y
-        for y in range(self.size.height):
-            index = y + top if y else 0
-            if self.line_at(index) != before.get(index):
-                self.refresh(Region(0, y, self.size.width, 1))
+        shown = ((y, y + top if y else 0) for y in range(self.size.height))
+        self.draw_again(y for y, index in shown if self.line_at(index) != before.get(index))
 
     def _scroll_to_cursor(self) -> None:
         line, top, room = self.index, self.scroll_offset.y, self.size.height - 1

@@ -19,8 +19,9 @@ from typing import Any
 import click
 import pytest
 
+from supervisor.cli import fast_path
 from supervisor.cli.commands import SECTIONS
-from supervisor.cli.daemon_target import on_terminal
+from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.events import event_line
 from supervisor.cli.main import main
 from tests.doubles import fake_client
@@ -872,3 +873,32 @@ def test_show_of_a_service_that_is_not_there(supervisor: Supervisor, tmp_path: P
     (tmp_path / "services.toml").write_text(SHOWN)
     run = supervisor("show", "-f", "services.toml", "wob")
     assert run.code == 4 and 'did you mean "web"?' in run.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lean"),
+    [
+        ("status --json web", True),
+        ("start web worker@1", True),
+        ("start --no-wait web", False),
+        ("reset", True),
+        ("restart web", False),
+        ("wait web", True),
+        ("wait web --for stopped --timeout 5s", True),
+        ("wait", False),
+        ("wait web --for tea", False),
+        ("wait web --timeout soon", False),
+        ("wait web --timeout", False),
+        ("start --for ready", False),
+    ],
+)
+def test_common_commands_do_not_need_click_which_says_what_is_wrong_with_others(arguments: str, lean: bool) -> None:
+    assert (fast_path.understood(arguments.split(), DaemonTarget()) is not None) is lean
+
+
+def test_without_click_wait_and_start_do_what_they_say(supervisor: Supervisor, calm: int) -> None:
+    assert supervisor("wait", "redis", "--for", "started", "--timeout", "5s").code == 0
+    run = supervisor("wait", "redis", "--for", "completed", "--timeout", "0.01s")
+    assert run.code == 1 and "not completed within 0.01 s" in run.err and "redis: still running" in run.err
+    run = supervisor("start", "redis")
+    assert (run.code, run.out.splitlines()[-1]) == (0, "redis  ready")

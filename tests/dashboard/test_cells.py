@@ -21,7 +21,7 @@ from supervisor.dashboard.keybar import LOG, TABLE, key_lines
 from supervisor.dashboard.model import Model
 from supervisor.dashboard.places import Places
 from supervisor.dashboard.row_status import Row, badge, beat, countdown, reason, waits
-from supervisor.dashboard.spans import Span, clean, cut, fit, line, plain, spread, width
+from supervisor.dashboard.spans import Span, clean, cut, fit, joined, line, plain, spread, width
 from supervisor.dashboard.story import as_page
 from supervisor.dashboard.strip import Move, strip
 from supervisor.display import numbers as q
@@ -616,3 +616,9 @@ def test_eighty_columns_show_how_many_more_problems_there_are() -> None:
     shown = plain(banner(status(problems=[told, "b", "c"]), "", 80))
     assert shown.startswith(" ⚠ web@1: in maintenance for another 28m: ") and shown.endswith("…  (+2 more)")
     assert len(shown) <= 80
+
+
+def test_neighbours_of_the_same_tone_are_one_piece() -> None:
+    spans = (Span("a"), Span(" "), Span(""), Span("b", "good"), Span("c", "good"), Span("d", "good", "x"), Span("e"))
+    assert list(joined(spans)) == [Span("a "), Span("bc", "good"), Span("d", "good", "x"), Span("e")]
+    assert list(joined(())) == []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
+from textual.geometry import Region
 from textual.widget import Widget
 
 from supervisor.dashboard.app import Dashboard
@@ -64,6 +66,42 @@ def test_a_large_terminal_shows_everything_at_once() -> None:
         text = stage.screen()
         for words in ("crunching batch 1841", "notify every 1.00 s", "█", "killed by SIGSEGV; breaker open", "5.60"):
             assert words in text, words
+
+    play(scene, size=(200, 60))
+
+
+def test_the_events_of_one_change_are_drawn_together_and_ask_once_for_details() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.at("mailer")
+        await stage.until(lambda: "python -m shop.mail" in stage.shown("detail"), "the details")
+        asked, drawn, ask, draw = [], [], stage.client.instance, stage.overview._draw
+        stage.client.instance = lambda name: (asked.append(name), ask(name))[1]  # type: ignore[method-assign]
+        stage.overview._draw = lambda: (drawn.append(1), draw())[1]  # type: ignore[method-assign]
+        for number in (300, 301, 302):
+            stage.client.say("event", event(number, "mailer", "backoff", "starting", "backoff-elapsed"))
+        await stage.until(lambda: stage.app.model.history.events[-1]["id"] == 302, "the events")
+        await stage.until(lambda: asked, "the request")
+        assert len(asked) == 1 <= len(drawn) < 3
+
+    play(scene, size=(200, 60))
+
+
+def test_only_what_changed_is_drawn_again() -> None:
+    async def scene(stage: Stage) -> None:
+        detail, feed = stage.overview.detail, stage.overview.feed
+        await stage.until(lambda: "→ running" in stage.shown("feed"), "the events")
+        regions: dict[str, list[Region]] = {"detail": [], "feed": []}
+        for pane, found in ((detail, regions["detail"]), (feed, regions["feed"])):
+            pane.refresh = lambda *given, to=found, **_: to.extend(given or [Region()])  # type: ignore[method-assign]
+        assert detail._row is not None
+        detail.show(replace(detail._row), detail._more)
+        feed.show(list(stage.app.model.history.events))
+        assert regions == {"detail": [], "feed": []}
+        made = feed._made
+        stage.client.say("event", event(300, "mailer", "backoff", "starting", "backoff-elapsed"))
+        await stage.until(lambda: feed._made.keys() - made.keys() == {300}, "the event")
+        assert all(feed._made[number] is line for number, line in made.items() if number in feed._made)
+        assert {region.y for region in regions["feed"] if region.height} <= set(range(feed.size.height)), "in view only"
 
     play(scene, size=(200, 60))
 

@@ -111,7 +111,7 @@ class StandIn:
 
     def status(self, services: Sequence[str] = ()) -> Status:
         names = self._resolve(services)
-        rows = [self.rows[name] for name in names]
+        rows = [self.rows[name].copy() for name in names]
         extra = {"upgraded_from": self.upgraded_from, "started_at": f"2026-01-01T00:00:0{len(self.upgraded_from)}Z"}
         return fake_client.status(rows, pid=os.getpid(), closing=self.closing, **extra)
 

@@ -28,6 +28,7 @@ from typing import (
 )
 
 from supervisor import __version__
+from supervisor.adapters.control.event_stream import CHANGES
 from supervisor.adapters.control.routes import DEADLINE, PURPOSE, ROUTES
 from supervisor.adapters.http.routing import Param, Route
 from supervisor.core import model
@@ -128,6 +129,9 @@ def operation(route: Route) -> JSON:
         purpose = "of a command that waits for its order: more streams are open to it than to followers"
         kinds: JSON = {"type": "string", "enum": ["order"]}
         parameters.append({"name": PURPOSE, "in": "header", "description": purpose, "schema": kinds})
+        changes = "take `changes` after the first `status`: only the rows that changed"
+        yes: JSON = {"type": "string", "enum": ["yes"]}
+        parameters.append({"name": CHANGES, "in": "header", "description": changes, "schema": yes})
     if route.method == "POST":
         late = "seconds of CLOCK_MONOTONIC until which the client waits; the order is not carried out later"
         parameters.append({"name": DEADLINE, "in": "header", "description": late, "schema": {"type": "number"}})

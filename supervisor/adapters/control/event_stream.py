@@ -1,5 +1,8 @@
 """`/v1/stream`: events, status and log lines as Server-sent events (text/event-stream of the HTML standard).
 
+A client that asks for it by the header `supervisor-changes` gets the whole status once, and then `changes`: only the
+rows that changed (core/services/status_changes.py).
+
 A status is a snapshot: while the client is slow to read, a newer status replaces an older one, so that it gets fewer of
 them. Events and log lines are never left out silently: a client that lags too far behind gets `lagged`, is
 disconnected, and resumes with Last-Event-ID.
@@ -11,15 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from supervisor.adapters.control.call import Call, encode, encode_status
+from supervisor.adapters.control.call import ENCODING_SLICE, Call, encode, encode_status, encoded_status
 from supervisor.adapters.control.port import MOST_ID, Daemon, Subscriber
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
+from supervisor.adapters.eventloop.slices import in_slices
 from supervisor.adapters.http.messages import Stream
 from supervisor.adapters.ledger.store import EventQuery
+from supervisor.core.services.status_changes import changed
 from supervisor.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from supervisor.core.model.documents import Event, Status
+    from supervisor.core.model.instance_documents import Instance
     from supervisor.core.model.log_documents import LogMessage
 
 TOPICS = frozenset(("events", "status", "logs"))
@@ -28,6 +36,8 @@ PAGE = 500
 STATUS_BACKLOG = 64 * 1024
 """A status is sent only while at most this many bytes are queued."""
 LAGGED = b"event: lagged\ndata: {}\n\n"
+CHANGES = "supervisor-changes"
+"""Header of a client that takes `changes` after its first status; its value is `yes`."""
 
 
 class StreamOwner(Protocol):
@@ -54,7 +64,8 @@ def open_stream(api: StreamOwner, call: Call, write: WriteStatus = encode_status
     services = tuple(call.args["service"])
     if services:
         api.daemon.names(services)  # raises for an unknown name, while an error can still be sent
-    _Feed(api, topics, services, call.args["interval"], write).begin(call, after)
+    changes = _Changes() if write is encode_status and call.headers.get(CHANGES) == "yes" else None
+    _Feed(api, topics, services, call.args["interval"], write, changes).begin(call, after)
 
 
 def _event_id(text: str) -> int:
@@ -67,6 +78,36 @@ def _event_id(text: str) -> int:
     return number
 
 
+class _Changes:
+    """What a client was sent last of the status."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Instance] = {}
+        self._uptime = 0.0
+
+    def encoded(self, status: Status) -> Generator[None, None, tuple[bytes, bytes]]:
+        """The name of the next message and its data, in steps."""
+        uptime = status["supervisor"]["uptime_s"]
+        changes = yield from changed(status, self._rows, uptime - self._uptime)
+        whole = changes is None or not self._rows
+        body = yield from encoded_status(status if changes is None else changes)
+        self._uptime = uptime
+        if whole:
+            self._rows = {row["name"]: row for row in status["instances"]}
+        else:
+            self._rows = dict(zip(self._rows, status["instances"], strict=True))
+        return b"status" if whole else b"changes", body
+
+    def part(self, status: Status) -> bytes:
+        """The next message, with these rows alone."""
+        self._rows.update((row["name"], row) for row in status["instances"])
+        return encode(status)
+
+    def knows(self, status: Status) -> bool:
+        """All rows of it were sent before."""
+        return all(row["name"] in self._rows for row in status["instances"])
+
+
 class _Feed:
     """One client's stream."""
 
@@ -77,9 +118,11 @@ class _Feed:
         services: tuple[str, ...],
         interval: float,
         write: WriteStatus,
+        changes: _Changes | None,
     ) -> None:
         self._api = api
         self._write = write
+        self._changes = changes
         self._topics = topics
         self._services = services
         self._interval = interval
@@ -122,7 +165,15 @@ class _Feed:
 
     def _watch(self) -> None:
         self._unwatch = self._api.daemon.watch(
-            Subscriber(self._topics, self._services, self._interval, self._on_event, self._on_log, self._on_status)
+            Subscriber(
+                self._topics,
+                self._services,
+                self._interval,
+                self._on_event,
+                self._on_log,
+                self._on_status,
+                self._on_part if self._changes is not None else None,
+            )
         )
         if not self._open:  # sending the first status closed the connection
             self._closed()
@@ -148,6 +199,14 @@ class _Feed:
         if not self._status_under_way:
             self._next_status()
 
+    def _on_part(self, status: Status) -> None:
+        """Send the rows of a few instances, unless a whole status is on its way, or the client is slow: then the next
+        status has them."""
+        assert self._changes is not None
+        ready = self._open and not self._status_under_way and self._stream.backlog <= STATUS_BACKLOG
+        if ready and self._changes.knows(status):
+            self._stream.send(b"event: changes\ndata: %s\n\n" % self._changes.part(status))
+
     def _next_status(self) -> None:
         """Send the newest status, if there is one, as soon as the client has read enough."""
         self._status_under_way = self._open and self._status is not None
@@ -157,11 +216,16 @@ class _Feed:
             self._stream.when_flushed(self._next_status)
             return
         status, self._status = self._status, None
-        self._write(self._api.loop, status, self._send_status, self._next_status)
+        loop = self._api.loop
+        if self._changes is None:
+            self._write(loop, status, lambda body: self._send_status((b"status", body)), self._next_status)
+            return
+        work = self._changes.encoded(status)
+        in_slices(loop.call_soon, loop.now, work, ENCODING_SLICE, self._send_status, self._next_status)
 
-    def _send_status(self, body: bytes) -> None:
+    def _send_status(self, message: tuple[bytes, bytes]) -> None:
         if self._open:
-            self._stream.send(b"event: status\ndata: %s\n\n" % body)
+            self._stream.send(b"event: %s\ndata: %s\n\n" % message)
         self._next_status()
 
     def _send(self, kind: str, plain: Event | LogMessage, event_id: int | None = None) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
-from supervisor.adapters.processes.usage import Key, age, of_cgroup, of_processes, percent
+from supervisor.adapters.processes import usage as counters
+from supervisor.adapters.processes.usage import Key, age, percent
 from supervisor.core.detection.resource_limits import ResourceLimits
 from supervisor.core.model.events import Event
 from supervisor.core.model.spec import ResourcesSpec
@@ -21,6 +22,7 @@ _LOOKS = 5  # measurements in the time for which a resource may be over its limi
 _LIMIT_PERIODS = (0.2, 5.0)  # seconds between two measurements: minimum, maximum
 _TASKS_PERIOD = 1.0  # the maximum where tasks are limited, because these can multiply fast
 _FORGET_PROCESSES = 30.0  # seconds after the last request for a process
+_IDLE_FOR = 30.0  # seconds after which what has not run is read all the same: the kernel may have taken memory from it
 
 
 class Sample(NamedTuple):
@@ -40,7 +42,11 @@ class Sampler:
 
     `members(instance)` gives the pids of its tree, `cgroup(instance)` the directory of its cgroup or None; where that
     has the memory and cpu controllers, their counters are used.  `limit_commands(instance, most)` limits
-    the tasks of its probes and hooks.  `post` takes `LimitExceeded`.
+    the tasks of its probes and hooks.  `post` takes `LimitExceeded`.  `paused(instance)` reads why its main process
+    cannot run.
+
+    While the status is followed, an instance of which no process has run since the last look is not read again: it is
+    as it was.  To stop or freeze a process lets it run for a moment, too, and only what runs can fork.
     """
 
     def __init__(
@@ -50,9 +56,11 @@ class Sampler:
         post: Callable[[str, Event], None],
         cgroup: Callable[[str], str | None] = lambda _instance: None,
         limit_commands: Callable[[str, int], None] = lambda _instance, _most: None,
+        paused: Callable[[str], str | None] = lambda _instance: None,
     ) -> None:
         self._loop, self._members, self._post, self._cgroup = loop, members, post, cgroup
         self._limit_commands = limit_commands
+        self._read_paused = paused
         self._meters: dict[str, _Meter] = {}
         self._limits: dict[str, ResourceLimits] = {}
         self._holds = 0
@@ -71,6 +79,15 @@ class Sampler:
             if sample is not None:
                 found[instance] = sample
         return found
+
+    def paused(self, instance: str) -> str | None:
+        """Why its main process cannot run, at the time of the last `read_now`; None where it can."""
+        meter = self._meters.get(instance)
+        if meter is None:
+            return self._read_paused(instance)
+        if not meter.paused_is_known:
+            meter.paused, meter.paused_is_known = self._read_paused(instance), True
+        return meter.paused
 
     def hold(self, interval: float, tick: Callable[[], None]) -> Callable[[], None]:
         """Call `tick()` every `interval` seconds, and keep what `read_now` has read for its next call.
@@ -126,23 +143,35 @@ class Sampler:
         self._processes = {k: seen for k, seen in self._processes.items() if now - seen[0] < _FORGET_PROCESSES}
         return rows
 
-    def _measure(self, instance: str) -> Sample | None:
-        usage = of_cgroup(self._cgroup(instance)) or of_processes(self._members(instance))
+    def _measure(self, instance: str, *, exact: bool = False) -> Sample | None:
+        """`exact`: read all, also of what has not run."""
+        now, meter = self._loop.now(), self._meters.get(instance)
+        if meter is not None and not exact and now - meter.read_at < _IDLE_FOR and meter.has_not_run():
+            if now - meter.at >= _SHORTEST:
+                meter.at = now
+                meter.sample = meter.sample._replace(cpu_percent=0.0) if meter.sample.cpu_percent else meter.sample
+            return meter.sample
+        pids = self._members(instance)
+        clocks = {pid: counters.cpu_clock(pid) for pid in pids} if self._holds else {}
+        usage = counters.of_cgroup(self._cgroup(instance)) or counters.of_processes(pids)
         if usage is None:
             self._meters.pop(instance, None)
             return None
-        now = self._loop.now()
-        meter = self._meters.get(instance)
         if meter is None:
-            meter = _Meter(now, usage.spent, percent(sum(usage.spent.values()), usage.age))
+            share = percent(sum(usage.spent.values()), usage.age)
+            meter = _Meter(now, usage.spent, Sample(share, usage.memory, usage.tasks))
             if self._keep or self._holds or instance in self._limits:
                 self._meters[instance] = meter
-        elif now - meter.at >= _SHORTEST:
-            # A process that is new since then has spent all its CPU time since then.
-            delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
-            meter.percent = percent(delta, now - meter.at)
-            meter.at, meter.spent = now, usage.spent
-        return Sample(meter.percent, usage.memory, usage.tasks)
+        else:
+            share = meter.sample.cpu_percent
+            if now - meter.at >= _SHORTEST:
+                # A process that is new since then has spent all its CPU time since then.
+                delta = sum(spent - meter.spent.get(key, 0.0) for key, spent in usage.spent.items())
+                share = percent(delta, now - meter.at)
+                meter.at, meter.spent = now, usage.spent
+            meter.sample = Sample(share, usage.memory, usage.tasks)
+        meter.read_at, meter.clocks, meter.paused_is_known = now, clocks, False
+        return meter.sample
 
     # -- limits --------------------------------------------------------------------------------------------------
 
@@ -157,7 +186,7 @@ class Sampler:
         self._limit_timer = None
         now = self._loop.now()
         for instance, limits in self._limits.items():
-            sample = self._measure(instance)
+            sample = self._measure(instance, exact=True)
             if limits.spec.max_tasks is not None:
                 self._limit_commands(instance, limits.spec.max_tasks)
             for excess in (
@@ -171,12 +200,24 @@ class Sampler:
 
 
 class _Meter:
-    """The last reading, to compute what has been spent since."""
+    """The last reading, to compute what has been spent since, and to tell whether anything has run since."""
 
-    __slots__ = ("at", "percent", "spent")
+    __slots__ = ("at", "clocks", "paused", "paused_is_known", "read_at", "sample", "spent")
 
-    def __init__(self, at: float, spent: dict[Key, float], percent: float) -> None:
-        self.at, self.spent, self.percent = at, spent, percent
+    def __init__(self, at: float, spent: dict[Key, float], sample: Sample) -> None:
+        self.at, self.spent, self.sample = at, spent, sample
+        self.read_at = at
+        self.clocks: dict[int, int | None] = {}
+        """The CPU clock of each of its processes, from before the reading; empty: it is read each time."""
+        self.paused: str | None = None
+        self.paused_is_known = False
+
+    def has_not_run(self) -> bool:
+        """None of its processes has run or ended since the reading."""
+        for pid, before in self.clocks.items():
+            if before is None or counters.cpu_clock(pid) != before:
+                return False
+        return bool(self.clocks)
 
 
 class _Ticker:

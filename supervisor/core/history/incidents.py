@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.model.causes import ENDED_BY_ITSELF, FAILURES, Cause
@@ -33,6 +34,7 @@ BY_PERSON = frozenset(
         Cause.ROLLED_OUT,
     }
 )
+_SUCCEEDED, _BREAKER_TRIAL = Cause.SUCCEEDED, Cause.BREAKER_TRIAL  # Python 3.11 takes its time to find a member
 CLEARED = frozenset({Cause.HEARTBEAT_RESUMED, Cause.CONFIRMED_ALIVE})
 _UNDECIDED = frozenset({Cause.HOLD_OVER, Cause.ADOPTED, Cause.PROBE_UNKNOWN, Cause.MAINTENANCE_BEGUN})
 _WORKING = ("starting", "running", "suspect")
@@ -89,7 +91,7 @@ def is_decision(before: str, after: str, cause: str, detail: Mapping[str, Any]) 
 def is_restart(before: str, after: str, cause: str, detail: Mapping[str, Any]) -> bool:
     """Whether a record is a restart that the supervisor decided: it follows a failure, or is the trial of a breaker."""
     again = "delay_s" in detail and after in ("backoff", "starting")
-    return again or (cause == Cause.BREAKER_TRIAL and before != after)
+    return again or (cause == _BREAKER_TRIAL and before != after)
 
 
 def is_about_failure(before: str, after: str, cause: str) -> bool:
@@ -113,12 +115,12 @@ def is_oneshot(row: Instance | None, events: Iterable[Event]) -> bool:
     """Whether the instance is a oneshot: its status row says so, or, where there is none, a success in its events."""
     if row is not None:
         return row["type"] == "oneshot"
-    return any(event["cause"] == Cause.SUCCEEDED for event in events)
+    return _SUCCEEDED in map(itemgetter("cause"), events)
 
 
 def is_recovery(event: Event, oneshot: bool) -> bool:
     """Whether the instance is ready again; a oneshot recovers when it succeeds."""
-    if event["cause"] == Cause.SUCCEEDED:
+    if event["cause"] == _SUCCEEDED:
         return True
     return not oneshot and event["to"] == "running" and event["from"] not in ("running", "suspect")
 
@@ -129,7 +131,7 @@ def incidents(events: Iterable[Event], oneshot: bool) -> list[Incident]:
     current: Incident | None = None
     for event in events:
         before, after, cause = event["from"], event["to"], event["cause"]
-        failed = is_failure(before, after, cause, event["detail"])
+        failed = cause in FAILURES and is_failure(before, after, cause, event["detail"])
         suspected = after == "suspect" and before != "suspect"
         if failed and current is not None and current.failed_at is None:
             _fail(current, event)

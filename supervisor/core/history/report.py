@@ -19,7 +19,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from supervisor.core.history.incidents import CLEARED, Incident, IncidentOutcome, incidents, is_oneshot, is_restart
+from supervisor.core.history.incidents import (
+    CLEARED,
+    Incident,
+    IncidentOutcome,
+    incidents,
+    is_oneshot,
+    is_recovery,
+    is_restart,
+)
 from supervisor.core.history.ratios import divide, ratios
 from supervisor.core.history.straightened import straightened
 from supervisor.core.history.timeline import timeline
@@ -31,6 +39,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.documents import Event
     from supervisor.core.model.instance_documents import Instance
     from supervisor.core.model.story_documents import Figures, Report
+
+
+_HELD = Cause.HELD
 
 
 @dataclass(slots=True)
@@ -86,8 +97,11 @@ def histories(
     """The service, the events and the status row of each instance: those of `status`, then those that are gone."""
     found: dict[str, list[Event]] = {row["name"]: [] for row in status}
     for event in events:
-        if event["instance"] != DAEMON:
-            found.setdefault(event["instance"], []).append(event)
+        name = event["instance"]
+        if name in found:
+            found[name].append(event)
+        elif name != DAEMON:
+            found[name] = [event]
     rows = {row["name"]: row for row in status}
     for name, history in found.items():
         row = rows.get(name)
@@ -106,6 +120,8 @@ def _begin(events: list[Event], since: float | None, until: float) -> float:
 def _account(history: list[Event], since: float, until: float, row: Instance | None) -> Account:
     """The account of one instance."""
     oneshot = is_oneshot(row, history)
+    if not oneshot:
+        history = history[_calm_before(history, since) :]
     spent = timeline(history, since, until, row, oneshot)
     out = Account(
         rows=[row] if row is not None else [],
@@ -120,6 +136,19 @@ def _account(history: list[Event], since: float, until: float, row: Instance | N
         if at >= since:
             _count_event(out, event)
     return out
+
+
+def _calm_before(history: list[Event], since: float) -> int:
+    """The index of the last event before the period that made the instance ready: nothing that is counted in the period
+    needs what stands before it."""
+    times = [from_iso(event["at"]) for event in history]
+    begin = next((n for n in range(len(times), 0, -1) if times[n - 1] < since), 0)
+    if max(times[:begin], default=since) >= since:  # the clock was set back, and no event tells of it
+        return 0
+    for n in range(begin - 1, -1, -1):
+        if history[n]["from"] != history[n]["to"] and is_recovery(history[n], oneshot=False):
+            return n
+    return 0
 
 
 def _outages(found: list[Incident]) -> Iterator[list[Incident]]:
@@ -157,9 +186,12 @@ def _count_event(out: Account, event: Event) -> None:
     cause, after, moved = event["cause"], event["to"], event["from"] != event["to"]
     if is_restart(event["from"], after, cause, event["detail"]):
         out.restarts.append(cause)
-    out.false_suspicions += cause in CLEARED and after == "running"
-    out.holds += cause == Cause.HELD
-    out.breaker_opened += after == "failed" and moved
+    if cause in CLEARED and after == "running":
+        out.false_suspicions += 1
+    elif cause == _HELD:
+        out.holds += 1
+    if moved and after == "failed":
+        out.breaker_opened += 1
 
 
 def _figures(a: Account) -> Figures:

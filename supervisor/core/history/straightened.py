@@ -8,6 +8,7 @@ moved to what the present clock would have shown then.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from supervisor.core.model.causes import Cause
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 def straightened(events: Iterable[Event]) -> list[Event]:
     """The events, oldest first, with times of the present clock; those of the clock itself are left out."""
+    events, clock_set = list(events), Cause.CLOCK_SET
+    if clock_set not in map(itemgetter("cause"), events):  # nearly always, and many events are read at a time
+        return events
     found, shift = [], 0.0
-    for event in reversed(list(events)):
-        if event["cause"] == Cause.CLOCK_SET:
+    for event in reversed(events):
+        if event["cause"] == clock_set:
             shift += stepped(event)
         else:
             found.append({**event, "at": to_iso(from_iso(event["at"]) + shift)} if shift else event)

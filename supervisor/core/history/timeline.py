@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
 
 
+_SUCCEEDED, _EXIT_UNKNOWN = Cause.SUCCEEDED, Cause.EXIT_UNKNOWN  # Python 3.11 takes its time to find a member
+
+
 @dataclass(slots=True)
 class Timeline:
     """Seconds within the period.  `wanted` includes `ready`; `unknown` is in neither.
@@ -54,12 +57,15 @@ def timeline(events: Sequence[Event], since: float, until: float, row: Instance 
     done = False
     seconds = 0.0
     for event, following, at, end in zip(events, [*events[1:], None], times, [*times[1:], until], strict=True):
-        seconds += max(0.0, end - max(since, at))
-        done = event["cause"] == Cause.SUCCEEDED if event["from"] != event["to"] else done
-        if following is not None and event["to"] == following["from"] == following["to"] == "suspect":
+        if end > since:
+            seconds += max(0.0, end - (at if at > since else since))
+        after = event["to"]
+        if event["from"] != after:
+            done = event["cause"] == _SUCCEEDED
+        if after == "suspect" and following is not None and following["from"] == following["to"] == "suspect":
             continue  # only the end of a suspicion shows whether it was one
         ready = _was_ready(event, following, row)
-        wanted = event["goal"] == "up" and not oneshot and not (event["to"] == "exited" and done)
+        wanted = event["goal"] == "up" and not oneshot and not (after == "exited" and done)
         out.add(seconds, None if ready is None else wanted, bool(ready))
         seconds = 0.0
     return out
@@ -74,7 +80,7 @@ def _was_ready(event: Event, following: Event | None, row: Instance | None) -> b
     if following["from"] != state:
         adopted = following["cause"] == Cause.ADOPTED and following["incarnation"] == event["incarnation"]
         return True if adopted and state in ("running", "suspect") else None
-    if following["cause"] == Cause.EXIT_UNKNOWN:
+    if following["cause"] == _EXIT_UNKNOWN:
         return None
     if state == "stopped":  # with the goal up it waits for a connection, which is answered
         return event["goal"] == "up"

@@ -19,9 +19,11 @@ def to_iso(at: float) -> str:
     return (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds") + "Z"
 
 
-def from_iso(text: str, *, local: bool = False) -> float:
+def from_iso(text: str | float, *, local: bool = False) -> float:
     """Seconds since the epoch.  Without an offset it is UTC, or with `local` the local time.  ValueError: no ISO 8601
-    moment."""
+    moment.  A number is returned as it is: where many events are read, their times are never made text."""
+    if isinstance(text, float):
+        return text
     try:
         at = datetime.fromisoformat(text.strip())
         return (at if at.tzinfo is not None or local else at.replace(tzinfo=UTC)).timestamp()

@@ -19,6 +19,7 @@ from supervisor.adapters.control.routes import MOST_STREAMS, RESERVED_STREAMS, R
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Peer
 from supervisor.adapters.http.routing import arguments, decoded, match
+from supervisor.client import Client
 from supervisor.errors import UsageError
 from tests.doubles import fake_client
 from tests.doubles.documented import DOCUMENT, check_answer
@@ -443,6 +444,42 @@ def test_stream_begins_with_a_status_and_brings_events(home: Home) -> None:
         home.ask("POST", "/v1/start", {"services": ["mailer"]})
         kind, number, event = events.next()
         assert (kind, number, event["to"]) == ("event", 114, "starting")
+
+
+def test_who_takes_changes_gets_the_whole_status_only_where_it_must(home: Home) -> None:
+    with home.stream("/v1/stream?topics=status&interval=60", "supervisor-changes: yes") as events:
+        kind, _, whole = events.next()
+        assert (kind, len(whole["instances"])) == ("status", 12)
+        home.ask("POST", "/v1/start", {"services": ["mailer"]})
+        kind, _, changes = events.next()
+        assert kind == "changes" and changes["supervisor"] == whole["supervisor"]
+        assert [row["name"] for row in changes["instances"]] == ["mailer"]
+        (subscriber,) = home.daemon.subscribers
+        fewer: Any = home.daemon.status()
+        fewer["instances"].pop()
+        home.served.call(lambda: subscriber.on_status(fewer))
+        kind, _, whole = events.next()
+        assert (kind, len(whole["instances"])) == ("status", 11)
+        home.served.call(lambda: subscriber.on_status(fewer))
+        assert events.next()[2]["instances"] == []
+        assert subscriber.on_part is not None
+        gone = fake_client.status([*home.daemon.status()["instances"][-1:]])
+        part = fake_client.status([fewer["instances"][0] | {"state": "failed"}])
+        home.served.call(lambda: (subscriber.on_part(gone), subscriber.on_part(part)))  # type: ignore[misc]
+        kind, _, changes = events.next()
+        assert kind == "changes" and changes["instances"] == part["instances"], "not that of which it knows nothing"
+        home.served.call(lambda: subscriber.on_status(fewer))
+        assert events.next()[2]["instances"] == fewer["instances"][:1], "compared with the part"
+
+
+def test_the_client_yields_whole_statuses(home: Home, tmp_path: Path) -> None:
+    with Client(f"{tmp_path}/s").stream(["status"], interval=60.0) as stream:
+        kind, status = next(stream)
+        home.ask("POST", "/v1/start", {"services": ["mailer"]})
+        kind, after = next(stream)
+        assert kind == "status" and len(after["instances"]) == 12  # type: ignore[typeddict-item]
+        told = [{row["name"]: row["state"] for row in one["instances"]} for one in (status, after)]  # type: ignore[typeddict-item]
+        assert told[0] != told[1] == {row["name"]: row["state"] for row in home.daemon.status()["instances"]}
 
 
 def test_stream_of_one_service(home: Home) -> None:

@@ -135,6 +135,15 @@ def test_queries(tmp_path: Path, query: dict[str, Any], expected: list[int], whe
     assert bench.ids(**query) == expected
 
 
+def test_a_reader_of_many_events_gets_their_times_as_seconds(bench: Bench) -> None:
+    bench.ledger.append([record(), record(evidence={"main": 7})], AT + 0.25)
+    reader = read_only(str(bench.path))
+    told, text = (reader.events(EventQuery(seconds=seconds)) for seconds in (True, False))
+    reader.close()
+    assert [event["at"] for event in told] == [AT + 0.25, AT + 0.25]
+    assert [event | {"at": text[0]["at"]} for event in told] == text and text[1]["detail"]["evidence_id"] == 2
+
+
 def test_evidence_is_split_off_and_found_by_the_events_id(bench: Bench) -> None:
     evidence = {"processes": [{"pid": 7, "wchan": "futex"}]}
     written = bench.ledger.append([record(), record(evidence=evidence, exit_code=1), record(evidence={})], AT)

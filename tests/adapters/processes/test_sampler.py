@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import sampler as sampling
+from supervisor.adapters.processes import usage
 from supervisor.adapters.processes.sampler import Sampler
 from supervisor.core.model.events import Event, LimitExceeded
 from supervisor.core.model.spec import ResourcesSpec
@@ -32,13 +34,21 @@ class Tree:
         self.processes: dict[int, procfs.Stat] = {}
         self.reads = 0
         monkeypatch.setattr(procfs, "stat", self.stat)
+        monkeypatch.setattr(usage, "cpu_clock", self.clock)
+        self.clocked = True
+        self.paused: str | None = None
         self.limited: list[tuple[str, int]] = []
         self.sampler = Sampler(
             self.loop,  # type: ignore[arg-type]
             lambda _: list(self.processes),
             lambda name, event: self.posted.append((name, event)),
             limit_commands=lambda *limit: self.limited.append(limit),
+            paused=lambda _: self.paused,
         )
+
+    def clock(self, pid: int) -> int | None:
+        found = self.processes.get(pid)
+        return round(found.utime * procfs.TICK * 1e9) if found and self.clocked else None
 
     def stat(self, pid: int) -> procfs.Stat | None:
         self.reads += 1
@@ -177,6 +187,69 @@ def test_a_limit_taken_away_ends_the_looking(tree: Tree) -> None:
     tree.sampler.limit("web", 1, None)
     tree.loop.advance(60.0)
     assert tree.posted == [] and tree.loop.next_deadline is None
+
+
+def test_what_has_not_run_is_not_read_again_while_it_is_followed(tree: Tree) -> None:
+    tree.sampler.hold(1.0, lambda: None)
+    tree.set(10, cpu=5.0, memory=MIB)
+    tree.set(11, cpu=1.0, memory=MIB)
+    tree.cpu  # noqa: B018
+    reads = tree.reads
+    for _ in range(29):
+        tree.loop.advance(1.0)
+        assert tree.sampler.read_now(["web"])["web"][:2] == (0.0, 2 * MIB)
+    assert tree.reads == reads
+    tree.loop.advance(1.0)
+    tree.set(10, cpu=5.0, memory=0)
+    assert tree.sampler.read_now(["web"])["web"].memory_bytes == MIB, "the kernel may have taken memory from it"
+    tree.loop.advance(1.0)
+    tree.set(11, cpu=1.5, memory=MIB)
+    assert tree.cpu == pytest.approx(50.0)
+    tree.loop.advance(1.0)
+    del tree.processes[11]
+    assert tree.sampler.read_now(["web"])["web"].memory_bytes == 0, "the end of a process is a change, too"
+    tree.loop.advance(1.0)
+    tree.clocked = False
+    reads = tree.reads
+    assert tree.cpu == 0.0 and tree.cpu == 0.0
+    assert tree.reads == reads + 2, "the kernel tells no clock"
+
+
+def test_what_cannot_run_is_asked_again_when_something_has_run(tree: Tree) -> None:
+    assert tree.sampler.paused("web") is None
+    tree.paused = "stopped"
+    assert tree.sampler.paused("web") == "stopped", "nobody follows: it is asked each time"
+    tree.sampler.hold(1.0, lambda: None)
+    tree.set(10, cpu=5.0)
+    tree.cpu  # noqa: B018
+    assert tree.sampler.paused("web") == "stopped"
+    tree.paused = None
+    tree.loop.advance(1.0)
+    tree.cpu  # noqa: B018
+    assert tree.sampler.paused("web") == "stopped"
+    tree.set(10, cpu=5.01)
+    tree.cpu  # noqa: B018
+    assert tree.sampler.paused("web") is None
+
+
+def test_a_process_that_is_stopped_and_goes_on_has_run() -> None:
+    """The sampler relies on it."""
+    process = subprocess.Popen(["sleep", "600"])
+    before = usage.cpu_clock(process.pid)
+    try:
+        while not procfs.executable(process.pid).endswith(("sleep", "coreutils", "busybox")):
+            os.sched_yield()
+        for number, state in ((signal.SIGSTOP, "T"), (signal.SIGCONT, "S"), (signal.SIGSTOP, "T")):
+            while (last := usage.cpu_clock(process.pid)) != before:  # until it sleeps
+                before = last
+            process.send_signal(number)
+            while (stat := procfs.stat(process.pid)) is None or stat.state != state:
+                os.sched_yield()
+            assert usage.cpu_clock(process.pid) != before
+    finally:
+        process.kill()
+        process.wait()
+    assert usage.cpu_clock(process.pid) is None
 
 
 def test_an_instance_without_a_process_is_left_out(tree: Tree) -> None:

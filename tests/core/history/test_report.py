@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from supervisor.core.history import report as reports
 from supervisor.core.history.ratios import Counts, ratios
 from supervisor.core.history.report import report
 from supervisor.core.history.timeline import Timeline, timeline
@@ -407,6 +408,28 @@ def test_whatever_happened_the_numbers_make_sense(
         assert share is None or 0 <= share <= 1
     mean, longest = total["mttr_s"], total["longest_outage_s"]
     assert mean is None or (longest is not None and 0 <= mean <= longest + 0.001)
+
+
+@given(EVENTS, st.sampled_from(STATES), st.sampled_from(["service", "oneshot"]), st.booleans(), st.booleans())
+def test_what_stands_before_the_last_recovery_before_the_period_changes_nothing(
+    happened: list[tuple[int, str, str, Cause, str, int]], state: str, kind: str, daemon: bool, in_order: bool
+) -> None:
+    history = History()
+    for at, before, after, cause, goal, incarnation in sorted(happened, key=lambda e: e[0]) if in_order else happened:
+        history.add(at, before, after, cause.value, goal=goal, incarnation=incarnation, attempt=1, delay_s=0.5)
+    rows = [row(state=state, ready=state == "running", type=kind)] if daemon else []
+    found = history.report(20, 100, *rows)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reports, "_calm_before", lambda *_: 0)
+        assert found == history.report(20, 100, *rows)
+
+
+def test_of_a_long_history_only_the_last_recovery_before_the_period_is_looked_at() -> None:
+    history = History().boot(0, 1)
+    for at in range(10, 100, 10):
+        history.crash(at, at + 1, at + 2)
+    assert reports._calm_before(history.events, T0 + 55) == 3 + 4 * 4 + 3
+    assert reports._calm_before(history.events, T0 + 1) == 0 and reports._calm_before([], T0) == 0
 
 
 def test_load_is_what_each_balanced_instance_was_sent() -> None:

@@ -46,3 +46,7 @@ def test_refuses_what_is_no_moment(text: str) -> None:
 def test_a_time_beyond_the_calendar_is_its_edge() -> None:
     assert to_iso(1e18) == "9999-12-31T23:59:59.999Z"
     assert to_iso(-1e18) == "0001-01-01T00:00:00.000Z"
+
+
+def test_seconds_are_a_time_already() -> None:
+    assert from_iso(1700000000.25) == 1700000000.25
