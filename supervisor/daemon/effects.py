@@ -27,6 +27,7 @@ from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.replica import for_instance
 from supervisor.core.services.socket_policy import open_sockets, storing
+from supervisor.core.text.timestamps import to_iso
 from supervisor.daemon.clock_watch import ClockWatch
 from supervisor.daemon.compilation import Completion
 from supervisor.daemon.needed import Question, paused_dependency
@@ -36,6 +37,7 @@ from supervisor.daemon.reload import keep_plan_in_force, keep_without_ended
 from supervisor.errors import OperationFailed, SupervisorError
 
 if TYPE_CHECKING:
+    from supervisor.adapters.ledger.entry import Entry
     from supervisor.core.model.documents import Event
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.spec import ServiceSpec
@@ -54,7 +56,7 @@ class Effects:
         self._publish = publish
         self._completion = Completion(parts, self._spawn)
         self._clock = ClockWatch(parts.ledger, current_epoch())
-        self._unpublished: list[tuple[Record, Event]] = []
+        self._unpublished: list[tuple[Record, Entry]] = []
         self._review_sockets = False
         self._members: MemberActions | None = None
         self._timer: Timer | None = None
@@ -99,7 +101,7 @@ class Effects:
             self._append([clock_set(stepped)])
 
     def _append(self, records: Sequence[Record]) -> None:
-        self._unpublished += zip(records, self._parts.ledger.append(records, time.time()), strict=True)
+        self._unpublished += zip(records, self._parts.ledger.write(records, time.time()), strict=True)
 
     def _change_monitoring(self, record: Record) -> None:
         parts, name, change = self._parts, record.instance, monitoring_change(record)
@@ -135,7 +137,8 @@ class Effects:
         """Publish the records; all listeners get the same event object."""
         parts, now = self._parts, self._parts.now()
         pending, self._unpublished = self._unpublished, []
-        for record, event in pending:
+        for record, entry in pending:
+            event = entry.event(to_iso(entry.at))
             parts.log.event(event, _place(record))
             instance = parts.service_set.instances.get(record.instance)
             oneshot = instance is not None and instance.spec.type.value == "oneshot"

@@ -73,8 +73,10 @@ class Notifications:
         False: another process is taking descriptors that may be theirs.  Their ends have to wait: nobody knows whose
         the datagrams behind are once they are reaped.  Call this again soon."""
         parts = self._parts
-        parts.notify.read()
         found = parts.service_set.instances
+        if not self._patient_until and not any(_notifies(found[name]) for name in ending if name in found):
+            return True
+        parts.notify.read()
         if parts.notify.taking and any(name in found and found[name].spec.fd_store for name in ending):
             self._patient_until = self._patient_until or parts.now() + LAST_WORDS
             if parts.now() < self._patient_until:
@@ -159,3 +161,8 @@ class Notifications:
         parts = self._parts
         if name in parts.service_set.instances:
             parts.save([name])
+
+
+def _notifies(instance: Instance) -> bool:
+    """Whether its process may have sent something: it has NOTIFY_SOCKET, or had it under an earlier definition."""
+    return instance.running_spec.notifies or instance.spec.notifies

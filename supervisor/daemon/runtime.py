@@ -85,7 +85,7 @@ class Runtime:
         self._order_token: OrderToken | None = None
         parts.server = HttpServer(parts.loop, self._handler(), parts.problem)
         parts.loop.on_error = self._callback_failed
-        self._next_clock_check = 0.0
+        self._next_clock_check = self._woke_at = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
         self._ending = False
         self._same_until, self._asked_by = 0.0, 0
@@ -228,6 +228,9 @@ class Runtime:
         if parts.service_set.ends_with_one and not parts.service_set.closing:
             self._end_with_one()
         self._effects.finish()
+        if self._woke_at >= self._next_clock_check:
+            self._next_clock_check = self._woke_at + CLOCK_CHECK_INTERVAL
+            self._effects.look_at_clocks()
         self._checkpoints.turn(parts.now())
         if parts.service_set.closing and not self._ending and parts.service_set.finished(parts.now()):
             self._ending = True
@@ -311,10 +314,7 @@ class Runtime:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
             parts.observers.disturbed(stall)
-        if now < self._next_clock_check:
-            return
-        self._next_clock_check = now + CLOCK_CHECK_INTERVAL
-        self._effects.look_at_clocks()
+        self._woke_at = now
 
     def _end_on_signal(self, number: int) -> None:
         """End; a second signal kills.  What comes within REPEATED seconds of a Ctrl-C is the same one, which a wrapper

@@ -21,7 +21,7 @@ def test_what_is_saved_of_a_dropped_instance_goes_with_the_next_records() -> Non
     unused: Any = SimpleNamespace(unwatch=lambda name: None)
     ledger = SimpleNamespace(
         save=saved.__setitem__,
-        append=lambda records, now: [{} for _ in records],
+        write=lambda records, now: [{} for _ in records],
         get_meta=lambda key: None,
         set_meta=lambda key, value: None,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Row = tuple[int, float, str, str, int, "Goal", "State", "State", str, str]
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
 
-_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str).encode
+_dumps = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=str, check_circular=False).encode
 _DEEPEST = 20
 
 
@@ -34,6 +34,11 @@ class Entry:
     @property
     def id(self) -> int:
         return self.row[0]
+
+    @property
+    def at(self) -> float:
+        """When it happened, in seconds since the epoch."""
+        return self.row[1]
 
     def event(self, stamp: str) -> Event:
         """The event object, of plain types only. `stamp` is its time in ISO 8601."""

@@ -105,13 +105,17 @@ class Ledger:
 
         Returns their event objects, whether they could be written or not.
         """
-        self._now = at
         stamp = to_iso(at)
+        return [written.event(stamp) for written in self.write(records, at)]
+
+    def write(self, records: Sequence[Record], at: float) -> list[Entry]:
+        """The same without event objects, which whoever acts on the records can make later (`Entry.event`)."""
+        self._now = at
         new = [entry(number, at, record) for number, record in enumerate(records, self._last + 1)]
         self._last += len(new)
         self._held += new
         self.flush()
-        return [held.event(stamp) for held in new]
+        return new
 
     def save(self, name: str, snapshot: JSON | None) -> None:
         """Save the state of `name` for adoption after a restart of the daemon; None removes it.

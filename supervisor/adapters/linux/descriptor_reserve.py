@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 RESERVE = 16
 """Descriptors for connections of clients, for the configuration's compiler and for reading /proc."""
@@ -13,9 +13,16 @@ WATCHED = 2
 """Descriptors that it takes to watch a new process: its pidfd, and one to read /proc."""
 
 
-@contextmanager
-def kept_free(count: int) -> Iterator[None]:
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def kept_free(count: int) -> AbstractContextManager[None]:
     """Take `count` descriptors within the block, so that as many are free after it.  OSError where there are fewer."""
+    return _taken(count) if count else _NOTHING
+
+
+@contextmanager
+def _taken(count: int) -> Iterator[None]:
     taken: list[int] = []
     try:
         for _ in range(count):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop
 from supervisor.adapters.linux.directories import open_log_directory
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.logs import fifo, place, rotation
@@ -120,7 +120,8 @@ class LogStore:
         """See `open`; one stream alone."""
         stream = self._streams.get(instance)
         if stream is not None:
-            if spec != stream.writer.spec or self._is_shared(instance, spec) is not _shares(stream):
+            known = stream.writer.spec
+            if (spec is not known and spec != known) or self._is_shared(instance, spec) is not _shares(stream):
                 self._change(stream, spec)
             return stream
         in_use = self._in_use.pop(instance, None)
@@ -318,6 +319,20 @@ class LogStore:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
         assert fd is not None
         return fd
+
+    def collect(self, stream: Stream, seconds: float) -> None:
+        """See StreamHost."""
+
+        def collected() -> None:
+            if self._streams.get(stream.writer.instance) is stream:
+                stream.collected()
+
+        self._loop.modify(stream.fd, 0)
+        self._loop.call_at(self._loop.now() + seconds, collected)
+
+    def listen(self, stream: Stream) -> None:
+        """See StreamHost."""
+        self._loop.modify(stream.fd, EPOLLIN)
 
     def open_segment(self, writer: Writer) -> Segment:
         """See WriterHost."""

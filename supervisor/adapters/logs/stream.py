@@ -26,6 +26,8 @@ _PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20
 _FULL_BEFORE_GROWTH = 4
 _MOST_PER_TURN = 1 << 20  # bytes read before other instances have their turn
 _WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that gave less is probably empty now
+_COLLECTING = 0.002  # seconds for which small pieces that follow each other quickly are collected
+_FOLLOWING = 8  # pieces that came within that time of each other, after which the next ones are collected
 _RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between attempts to write again; longer when losses follow each other
 _IN_A_ROW = 10.0  # a loss follows another if that ended less than this many of its intervals ago
 
@@ -53,6 +55,12 @@ class StreamHost(Protocol):
     def open_for_child(self, stream: Stream) -> int:
         """Open a blocking descriptor of the stream's pipe."""
 
+    def collect(self, stream: Stream, seconds: float) -> None:
+        """Call `stream.collected` after that time, and `stream.readable` no more."""
+
+    def listen(self, stream: Stream) -> None:
+        """Call `stream.readable` again."""
+
     def tail(self, instance: str, n: int) -> list[str]:
         """The last `n` lines in the log files of `instance`."""
 
@@ -69,12 +77,14 @@ class Stream:
     """
 
     __slots__ = (
+        "_following",
         "_full",
         "_host",
         "_last_loss",
         "_loss",
         "_of_progress",
         "_pipe_size",
+        "_read_at",
         "_splitter",
         "_subscribers",
         "errors",
@@ -92,6 +102,7 @@ class Stream:
         self.written = self.lost = 0
         self.errors: Stream | None = None
         self._pipe_size, self._full = _PIPE_SIZE, 0
+        self._read_at, self._following = 0.0, 0
         self._loss: _Loss | None = None
         self._last_loss: _Loss | None = None
         self._subscribers: tuple[Lines, ...] = ()
@@ -168,8 +179,33 @@ class Stream:
             self.errors.finish_line()
 
     def readable(self, _events: int) -> None:
-        """The event loop's callback."""
+        """The event loop's callback.
+
+        A program that writes each line by itself wakes the daemon for every few of them, and the wake-ups then cost
+        several times what moving the bytes does.  So pieces that follow each other quickly are collected."""
+        before, self._read_at = self._read_at, time.monotonic()
         moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
+        self._grow(moved)
+        if moved >= _WORTH_ANOTHER_LOOK or self._read_at - before > _COLLECTING:
+            self._following = 0
+            return
+        self._following += 1
+        if self._following == _FOLLOWING:
+            self._host.collect(self, _COLLECTING)
+
+    def collected(self) -> None:
+        """Take what came in the meantime.  It goes on like that until nothing came, or so much that the program may
+        have to wait for room in the pipe."""
+        moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
+        self._grow(moved)
+        if 0 < moved < self._pipe_size // 2:
+            self._host.collect(self, _COLLECTING)
+        else:
+            self._following = 0
+            self._host.listen(self)
+
+    def _grow(self, moved: int) -> None:
+        """Make the pipe larger where it is often half full."""
         if moved >= self._pipe_size // 2 and self._pipe_size < _BUSY_PIPE_SIZE:
             self._full += 1
             if self._full == _FULL_BEFORE_GROWTH:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterable
 
-from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import marks, own_children
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
@@ -42,13 +42,14 @@ class CgroupMigration:
         self._owner = owner
         self._unsettled: list[Process] = []
         self._join_at = self._look_at = 0.0
+        self._timer: Timer | None = None
 
     def plan(self, process: Process) -> None:
         """Move it later, once nothing was spawned for JOIN_AFTER seconds; a few in each turn of the loop."""
         now = self._loop.now()
         self._join_at = now + JOIN_AFTER
-        if not self.waiting:
-            self._loop.call_at(now + min(JOIN_AFTER, JOIN_WITHIN), self._move_next)
+        if self._timer is None:
+            self._timer = self._loop.call_at(now + min(JOIN_AFTER, JOIN_WITHIN), self._move_next)
         self.waiting[process] = now + JOIN_WITHIN
 
     def move_now(self, process: Process) -> None:
@@ -68,6 +69,7 @@ class CgroupMigration:
         self._move_orphans()
 
     def _move_next(self) -> None:
+        self._timer = None
         now, late = self._loop.now(), False
         while self.waiting and self._loop.now() - now <= MOVES_BUDGET:
             process, latest = next(iter(self.waiting.items()))
@@ -80,7 +82,8 @@ class CgroupMigration:
         if late and now >= self._look_at:
             self._move_orphans()
             self._look_at = now + JOIN_WITHIN  # a look takes long where there are many children
-        self._loop.call_at(max(now, min(self._join_at, next(iter(self.waiting.values())))), self._move_next)
+        due = max(now, min(self._join_at, next(iter(self.waiting.values()))))
+        self._timer = self._loop.call_at(due, self._move_next)
 
     def _move(self, process: Process) -> None:
         self.waiting.pop(process, None)

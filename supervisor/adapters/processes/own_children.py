@@ -58,10 +58,11 @@ def strangers(mains: Container[int], *, recent: bool = False) -> list[int]:
             return []
         if recent and time.monotonic() - _last.at <= RECENT:
             return _last.found
-    children = _stable() if _last.in_force else all_children()
-    _last.found = [pid for pid in children if pid not in mains]
-    _last.mains, _last.at = mains, time.monotonic()
-    return _last.found
+    found = [pid for pid in all_children() if pid not in mains]
+    if found and _last.in_force:
+        found = [pid for pid in _stable() if pid not in mains]
+    _last.found, _last.mains, _last.at = found, mains, time.monotonic()
+    return found
 
 
 @contextmanager
@@ -69,7 +70,8 @@ def one_look() -> Iterator[None]:
     """Answer all questions inside the block by one look, if it shows no stranger.
 
     It is exact where the question is what remains of trees whose main processes were reaped before: what remains is a
-    stranger or descends from one.  Without a stranger nothing remains, and nothing can appear later."""
+    stranger or descends from one.  Without a stranger nothing remains, and nothing can appear later.  One look suffices
+    for that: a stranger stays among the children until the daemon reaps it, also when it dies during the look."""
     _last.in_force, _last.mains, _last.block = True, None, _last.block + 1
     try:
         yield

@@ -86,7 +86,7 @@ class Spawner:
         heartbeat = spec.heartbeat
         if spec.fd_store:
             env["FDSTORE"] = str(spec.fd_store)
-        if _notifies(spec):
+        if spec.notifies:
             env["NOTIFY_SOCKET"] = self._notify_socket
         if heartbeat is not None and heartbeat.notified:
             env["WATCHDOG_USEC"] = str(round(heartbeat.interval * sdnotify.WATCHDOG_INTERVALS * 1e6))
@@ -149,7 +149,7 @@ class Spawner:
 
     def _needed(self, spec: ServiceSpec) -> tuple[str, ...]:
         """Directories that the sandbox of the service does not hide: a later daemon makes its socket there again."""
-        return (os.path.dirname(self._notify_socket),) if spec.sandbox and _notifies(spec) else ()  # noqa: PTH120
+        return (os.path.dirname(self._notify_socket),) if spec.sandbox and spec.notifies else ()  # noqa: PTH120
 
     def spawn_apart(
         self,
@@ -203,12 +203,6 @@ class Spawner:
 def _needs_fork(spec: ServiceSpec) -> bool:
     rights = spec.no_new_privileges or spec.capabilities is not None or spec.ambient_capabilities
     return bool(rights or spec.sandbox)
-
-
-def _notifies(spec: ServiceSpec) -> bool:
-    """Whether the service sends to the notify socket."""
-    beats = spec.heartbeat is not None and spec.heartbeat.notified
-    return beats or bool(spec.fd_store) or (spec.ready is not None and spec.ready.notify)
 
 
 def _fork_exec(

@@ -487,6 +487,12 @@ class ServiceSpec:
         return next((d for d in self.dependencies if d.service == service), DependencySpec(service=service))
 
     @property
+    def notifies(self) -> bool:
+        """Its processes get NOTIFY_SOCKET."""
+        beats = self.heartbeat is not None and self.heartbeat.notified
+        return beats or bool(self.fd_store) or (self.ready is not None and self.ready.notify)
+
+    @property
     def is_balancer(self) -> bool:
         """It is the HAProxy that the daemon has added; a service of the user may have the same name."""
         return self.heartbeat is not None and self.heartbeat.source == BALANCER

@@ -41,6 +41,8 @@ def port_of(spec: ServiceSpec, instance: str) -> int | None:
 
 def for_instance(spec: ServiceSpec, instance: str) -> ServiceSpec:
     """The specification of one instance, with its number and its port in place of `{replica}` and `{port}`."""
+    if _is_plain(spec):
+        return spec
     marks = _marks(spec, instance)
     own = any(socket.reuseport for socket in spec.sockets)
     if marks.keys() == {REPLICA} and not own and not any(REPLICA in text for _, text in texts(spec)):
@@ -58,6 +60,14 @@ def for_instance(spec: ServiceSpec, instance: str) -> ServiceSpec:
         heartbeat=spec.heartbeat and _probe(spec.heartbeat, marks),
         balance=spec.balance and replace(spec.balance, server=_put(spec.balance.server, marks)),
     )
+
+
+def _is_plain(spec: ServiceSpec) -> bool:
+    """Whether it is soon seen that nothing has to be replaced: this is asked at each start of an instance."""
+    if spec.ports or spec.sockets or spec.ready or spec.heartbeat or spec.balance or spec.reload_check:
+        return False
+    own = (*spec.command, *(value for _, value in spec.environment))
+    return not any(REPLICA in text for text in own)
 
 
 def balanced_at(spec: ServiceSpec, instance: str) -> str:

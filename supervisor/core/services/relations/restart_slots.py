@@ -60,7 +60,9 @@ class RestartSlots:
         if not self._changed:
             return started
         self._changed = False
-        used = Counter(i.spec.group_name for i in self._taken.values())
+        if not self._waiting:
+            return started
+        used = Counter(i.spec.group_name for i in self._taken.values()) if self._of_group else Counter()
         for name, instance in list(self._waiting.items()):
             if len(self._taken) + len(started) >= self._total:
                 break
