@@ -9,13 +9,15 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 FILE, LIMIT = 256 << 20, 64 << 20
 """Bytes of the file that is read over and over, and of the memory limit for that."""
 WRITTEN = 64 << 20
 """Bytes of the file that is written over and over."""
+QUOTA, SECOND = Path("/sys/fs/cgroup/cpu"), 1_000_000
+"""The hierarchy of cgroups (v1) that limits processors, which is apart from the one (v2) that holds trees."""
 PARENT = "import os\nparent = os.getppid()\n"
 SPINS = f"{PARENT}while os.getppid() == parent:\n    sum(range(100_000))\n"
 READER = f"""{PARENT}
@@ -78,6 +80,46 @@ def busy_loops(count: int) -> Iterator[None]:
         for _ in range(count):
             _start(stack, SPINS)
         yield
+
+
+@contextlib.contextmanager
+def starved(pids: Sequence[int]) -> Iterator[None]:
+    """These processes get a thousandth of a processor, also those that the kernel schedules in real time."""
+    group, before = QUOTA / f"starved-{os.getpid()}", dict[int, Path]()
+    group.mkdir(exist_ok=True)
+    try:
+        for name, value in (("cfs_period", SECOND), ("cfs_quota", SECOND // 1000), ("rt_period", SECOND)):
+            (group / f"cpu.{name}_us").write_text(str(value))
+        with contextlib.suppress(OSError):  # a kernel that groups no processes of real time
+            (group / "cpu.rt_runtime_us").write_text(str(SECOND // 1000))
+        for pid in pids:
+            before[pid] = QUOTA / _group_of(pid)
+            (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        for pid, home in before.items():
+            with contextlib.suppress(OSError):  # it has ended
+                (home / "cgroup.procs").write_text(str(pid))
+        for started in (group / "cgroup.procs").read_text().split():
+            (QUOTA / "cgroup.procs").write_text(started)
+        group.rmdir()
+
+
+def pressure() -> float:
+    """Seconds since the machine's start in which some process waited for a processor; 0: the kernel does not count."""
+    with contextlib.suppress(OSError):
+        return int(Path("/proc/pressure/cpu").read_text().splitlines()[0].rpartition("=")[2]) / SECOND
+    return 0.0
+
+
+def quota_is_there() -> bool:
+    """Whether processes can be starved one by one, without taking them out of the groups by which they are ended."""
+    return (QUOTA / "cpu.cfs_quota_us").exists()
+
+
+def _group_of(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return next((line.split(":", 2)[2].lstrip("/") for line in lines if "cpu" in line.split(":")[1].split(",")), "")
 
 
 def _start(stack: contextlib.ExitStack, code: str, *arguments: str) -> None:
