@@ -70,4 +70,4 @@ def test_the_figures_of_several_runs() -> None:
     assert told[0] == "5 random faults on three hosts, 14 runs of slots: 1 violations"
     assert told[-1].endswith("gone by its lease's end in 3 of 4; 2 more went on under a lease that was prolonged")
     row = next(line for line in told if line.startswith("daemon killed"))
-    assert row.split() == "daemon killed 3 4 3 0 1 median 4.00 s, worst 9.00 s of 3".split()
+    assert " ".join(row.split()) == "daemon killed 3 4 3 0 1 median 4.00 s, worst 9.00 s of 3"

@@ -272,7 +272,7 @@ class Cluster:
                     os.kill(pid, signal.SIGCONT)
 
     def starve(self, host: Host, names: tuple[str, ...]) -> None:
-        """They run, but get a thousandth of a processor."""
+        """They run, but for a millisecond in ten seconds or so."""
         with starved(host.pids(*names)):
             time.sleep(LASTS)
 

@@ -16,10 +16,11 @@ FILE, LIMIT = 256 << 20, 64 << 20
 """Bytes of the file that is read over and over, and of the memory limit for that."""
 WRITTEN = 64 << 20
 """Bytes of the file that is written over and over."""
-QUOTA, SECOND = Path("/sys/fs/cgroup/cpu"), 1_000_000
+QUOTA, SECOND, SHARING = Path("/sys/fs/cgroup/cpu"), 1_000_000, 10
 """The hierarchy of cgroups (v1) that limits processors, which is apart from the one (v2) that holds trees."""
 PARENT = "import os\nparent = os.getppid()\n"
 SPINS = f"{PARENT}while os.getppid() == parent:\n    sum(range(100_000))\n"
+FIRST = "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))\n"
 READER = f"""{PARENT}
 import mmap, sys
 with open(sys.argv[1], "rb") as file:
@@ -84,25 +85,40 @@ def busy_loops(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def starved(pids: Sequence[int]) -> Iterator[None]:
-    """These processes get a thousandth of a processor, also those that the kernel schedules in real time."""
+    """These processes share a thousandth of a processor with busy loops: each runs for a millisecond in ten seconds or
+    so.  One that the kernel schedules in real time stands behind a loop of a higher priority."""
     group, before = QUOTA / f"starved-{os.getpid()}", dict[int, Path]()
     group.mkdir(exist_ok=True)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(group.rmdir)
+        stack.callback(_moved_out, group)
         for name, value in (("cfs_period", SECOND), ("cfs_quota", SECOND // 1000), ("rt_period", SECOND)):
             (group / f"cpu.{name}_us").write_text(str(value))
+        join = f"open('{group}/cgroup.procs', 'w').write('0')\n"
         with contextlib.suppress(OSError):  # a kernel that groups no processes of real time
             (group / "cpu.rt_runtime_us").write_text(str(SECOND // 1000))
+            for cpu in os.sched_getaffinity(0):
+                _start(stack, f"import os\nos.sched_setaffinity(0, [{cpu}])\n{FIRST}{join}{SPINS}")
+        for _ in range(SHARING):
+            _start(stack, join + SPINS)
+        stack.callback(_moved_back, before)
         for pid in pids:
             before[pid] = QUOTA / _group_of(pid)
             (group / "cgroup.procs").write_text(str(pid))
         yield
-    finally:
-        for pid, home in before.items():
-            with contextlib.suppress(OSError):  # it has ended
-                (home / "cgroup.procs").write_text(str(pid))
-        for started in (group / "cgroup.procs").read_text().split():
-            (QUOTA / "cgroup.procs").write_text(started)
-        group.rmdir()
+
+
+def _moved_back(before: dict[int, Path]) -> None:
+    for pid, home in before.items():
+        with contextlib.suppress(OSError):  # it has ended
+            (home / "cgroup.procs").write_text(str(pid))
+
+
+def _moved_out(group: Path) -> None:
+    """What the starved processes have started."""
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(OSError):
+            (QUOTA / "cgroup.procs").write_text(pid)
 
 
 def pressure() -> float:
