@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, WENT_ON, figures, together, verdict
+from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, UNSEEN, WENT_ON, figures, together, verdict
 from scripts.tools.chaos.cluster_observer import Run
 from scripts.tools.chaos.cluster_slots import Slots, node
 
@@ -19,12 +19,13 @@ RUN = Run("a", "web@1", 7, 4711, begin=50.0, alone=True)
     [
         (RUN, None, True, WENT_ON),
         (RUN, 112.0, True, LATE),
-        (replace(RUN, gone=108.8), 112.0, True, IN_TIME),
-        (replace(RUN, gone=108.8), None, True, IN_TIME),
-        (replace(RUN, gone=112.1), 112.0, False, LATE),
-        (replace(RUN, gone=111.9), 112.0, False, IN_TIME),
-        (replace(RUN, gone=111.9), 112.0, True, LATE),
-        (replace(RUN, gone=112.1, said_end=111.9), 112.0, False, IN_TIME),
+        (replace(RUN, gone=108.8, gone_after=108.7), 112.0, True, IN_TIME),
+        (replace(RUN, gone=108.8, gone_after=108.7), None, True, IN_TIME),
+        (replace(RUN, gone=112.2, gone_after=112.1), 112.0, False, LATE),
+        (replace(RUN, gone=111.9, gone_after=111.8), 112.0, False, IN_TIME),
+        (replace(RUN, gone=111.9, gone_after=111.8), 112.0, True, LATE),
+        (replace(RUN, gone=112.2, gone_after=112.1, said_end=111.9), 112.0, False, IN_TIME),
+        (replace(RUN, gone=115.0, gone_after=109.0), 112.0, True, UNSEEN),
     ],
     ids=[
         "runs, and its node is there",
@@ -35,6 +36,7 @@ RUN = Run("a", "web@1", 7, 4711, begin=50.0, alone=True)
         "a lease that was prolonged after the fault began",
         "nothing could prolong it",
         "its own word of its end",
+        "the observer did not run for six seconds",
     ],
 )
 def test_what_became_of_a_tree(run: Run, unowned: float | None, no_contact: bool, said: str) -> None:
@@ -52,13 +54,13 @@ def test_the_end_of_an_owner_is_seen() -> None:
 
 def test_the_figures_of_several_runs() -> None:
     first = {
-        "faults": 3, "runs": 9, "seed": 1, "violations": [],
+        "faults": 3, "runs": 9, "seed": 1, "violations": [], "late": [],
         "kinds": {"daemon killed": 2, "busy loops": 1, "drain": 1},
         "trees": {"daemon killed": {IN_TIME: 3}, "busy loops": {WENT_ON: 1}},
         "takeovers": {"daemon killed": [3.0, 4.0]},
     }  # fmt: skip
     second = {
-        "faults": 2, "runs": 5, "seed": 2, "violations": ["two at a time"],
+        "faults": 2, "runs": 5, "seed": 2, "violations": ["two at a time"], "late": ["slow"],
         "kinds": {"daemon killed": 1, "agent killed": 1},
         "trees": {"daemon killed": {LATE: 1}, "agent killed": {WENT_ON: 2}},
         "takeovers": {"daemon killed": [9.0]},
@@ -67,7 +69,7 @@ def test_the_figures_of_several_runs() -> None:
     assert whole["kinds"] == {"daemon killed": 3, "busy loops": 1, "drain": 1, "agent killed": 1}
     assert whole["violations"] == ["seed 2: two at a time"]
     told = figures(whole)
-    assert told[0] == "5 random faults on three hosts, 14 runs of slots: 1 violations"
+    assert told[0] == "5 random faults on three hosts, 14 runs of slots: 1 violations, 1 late"
     assert told[-1].endswith("gone by its lease's end in 3 of 4; 2 more went on under a lease that was prolonged")
     row = next(line for line in told if line.startswith("daemon killed"))
-    assert " ".join(row.split()) == "daemon killed 3 4 3 0 1 median 4.00 s, worst 9.00 s of 3"
+    assert " ".join(row.split()) == "daemon killed 3 4 3 0 1 0 median 4.00 s, worst 9.00 s of 3"

@@ -38,7 +38,7 @@ BOUND = SESSION + 2 * TICK + STOP + CONTACT
 """Seconds for which a slot may be free although two hosts reach each other."""
 LASTS = 1.5 * SESSION
 """Seconds of a fault that does not end by itself: longer than the session."""
-SETTLED_WITHIN, BEGUN_WITHIN, LOOKS_EACH = 90.0, 300.0, 0.3
+SETTLED_WITHIN, BEGUN_WITHIN, LOOKS_EACH = 180.0, 300.0, 0.3
 LOOPS, KNOWN_AFTER, MOST_DRAINS = 8, 2.0, 10
 PARTS = ("cluster-agent", "cluster-deadman")
 SLOTS = ("scheduler", "web@1", "web@2")
@@ -337,6 +337,7 @@ def cluster(count: int, seed: int, say: Callable[[str], None], only: str = "", s
     needs()
     dice = random.Random(seed)
     report: JSON = {"faults": 0, "violations": [], "kinds": {}, "trees": {}, "takeovers": {}, "seed": seed, "runs": 0}
+    report["late"] = []
     until = time.monotonic() + seconds if seconds is not None else float("inf")
     with (
         place_of_hosts(lambda: report["violations"], say) as place,
