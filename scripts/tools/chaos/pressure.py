@@ -101,6 +101,7 @@ def starved(pids: Sequence[int]) -> Iterator[None]:
                 _start(stack, f"import os\nos.sched_setaffinity(0, [{cpu}])\n{FIRST}{join}{SPINS}")
         for _ in range(SHARING):
             _start(stack, join + SPINS)
+        stack.callback((group / "cpu.cfs_quota_us").write_text, "-1")  # what is killed needs a processor to end
         stack.callback(_moved_back, before)
         for pid in pids:
             before[pid] = QUOTA / _group_of(pid)
