@@ -162,7 +162,8 @@ class Host:
         return bool(word) and word["engine"]["state"] == "connected" and held == len(SLOTS) and here
 
     def end(self) -> None:
-        subprocess.run(self.command("down"), capture_output=True, check=False, timeout=60)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(self.command("down"), capture_output=True, check=False, timeout=60)
         if self.daemon is not None:
             with suppress(subprocess.TimeoutExpired):
                 self.daemon.wait(20)
