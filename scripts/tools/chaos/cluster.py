@@ -162,12 +162,19 @@ class Host:
         return bool(word) and word["engine"]["state"] == "connected" and held == len(SLOTS) and here
 
     def end(self) -> None:
+        parts = []
+        with suppress(SupervisorError, OSError):
+            parts = [os.pidfd_open(pid) for pid in self.pids(*PARTS)]
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(self.command("down"), capture_output=True, check=False, timeout=60)
         if self.daemon is not None:
             with suppress(subprocess.TimeoutExpired):
                 self.daemon.wait(20)
             self.daemon.kill()
+        for fd in parts:  # of a daemon that did not end in time
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
         self.stop_server()
 
 
