@@ -415,11 +415,11 @@ def _one(
         if said == LATE:
             found.append(f"{kind} ({host.node}) at {began:.2f} s: {run} outlived its lease; unowned at {unowned}")
     bound = BOUND + (lasted + SESSION if kind == ENDS_ALL else 0.0)
-    found += [
-        f"{kind} ({host.node}): a slot was free for {gap:.1f} s; pressure {busy:.0%}" for gap in gaps if gap > bound
-    ]
-    for text in found:
+    free_for = [f"a slot was free for {gap:.1f} s; pressure {busy:.0%}" for gap in gaps if gap > bound]
+    late = [f"{kind} ({host.node}): {text}" for text in free_for]
+    for text in (*found, *late):
         say(f"  {text}")
+    report["late"] += late
     report["violations"] += found
 
 
