@@ -31,6 +31,7 @@ ANSWER: dict[str, Any] = {
     "orders": [
         {"id": "1", "verb": "move", "node": "b", "service": "web", "slot": 1},
         {"id": "2", "verb": "drain", "node": "b"},
+        {"id": "3", "verb": "move", "node": "b", "service": "web"},
     ],
     "status": {"ready": 1}, "incidents": {"stories": []}, "share": {"serial": "r.1", "takes": ["web"]},
 }  # fmt: skip
@@ -38,7 +39,7 @@ ANSWER: dict[str, Any] = {
 
 def test_the_answer_of_the_daemon_is_read() -> None:
     rules = Rules("web", 2, {"zone": "a"}, {}, "zone")
-    orders = (Order("1", "move", "b", Slot("web", 1)), Order("2", "drain", "b"))
+    orders = (Order("1", "move", "b", Slot("web", 1)), Order("2", "drain", "b"), Order("3", "move", "b", Slot("web", 0)))
     assert word.local(ANSWER) == Local(
         (Placed(rules, "d", 2.0),), {Slot("web", 1): Present(0, gone=True)}, False, "why", orders,
         '{"ready":1}', '{"stories":[]}', 41.5,

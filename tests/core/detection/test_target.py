@@ -209,6 +209,12 @@ def test_it_is_said_in_one_line(change: dict[str, Any], said: str) -> None:
     assert in_words(found | change) == said
 
 
+@given(rate=st.floats(0.001, 1e9) | st.floats(99.0, 101.0))
+def test_a_rate_is_told_to_two_digits_and_without_powers_of_ten(rate: float) -> None:
+    said = few(rate)
+    assert "e" not in said and float(said) == pytest.approx(rate, rel=0.0501)
+
+
 @pytest.mark.parametrize(("rate", "said"), [(None, "?"), (0.0, "0"), (0.0009, "<0.001"), (0.0824, "0.082"), (3.0, "3")])
 def test_few(rate: float | None, said: str) -> None:
     assert few(rate) == said
