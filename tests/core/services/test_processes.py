@@ -86,6 +86,15 @@ def test_a_row_tells_what_a_process_works_on(busy: float, left: float | None) ->
     assert (found["doing"], found["busy_for_s"]) == ("shop.pay[1]", left)
 
 
+@pytest.mark.parametrize("number", [32, 33])
+def test_a_row_has_the_32_that_are_silent_for_longest(number: int) -> None:
+    processes = [(pid, 5) for pid in range(1, number + 1)]
+    instance = beating(*processes)
+    for process in processes:
+        beat(instance, 121.0 + process[0] / 100, process)
+    assert [p["pid"] for p in view(instance, 122.0).get("processes", [])] == list(range(1, 33))
+
+
 def test_a_row_tells_what_has_not_run() -> None:
     instance = beating(ONE, TWO, source="activity")
     beat(instance, 180.0, TWO)
