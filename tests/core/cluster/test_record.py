@@ -114,6 +114,12 @@ def test_a_story_keeps_the_last_incidents_in_their_lines() -> None:
     assert told["last_order"] == {"at": AT, "says": "stop, by root"} and told["failures"] == 9
 
 
+@pytest.mark.parametrize("incidents", [1, 3])
+def test_a_story_has_twelve_lines_of_each_kind(incidents: int) -> None:
+    told = story(tale(*(incident(n, 13) for n in range(incidents))))
+    assert [len(one["seen"]) for one in told["incidents"]] == [12] * incidents
+
+
 def test_a_story_with_many_lines_is_made_shorter() -> None:
     told = story(tale(incident(1, 40), incident(2, 40, "x" * 150)))
     assert [one["incarnation"] for one in told["incidents"]] == [2]

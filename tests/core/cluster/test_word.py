@@ -167,6 +167,14 @@ def test_what_members_share_has_to_fit_into_a_message(monkeypatch: pytest.Monkey
     )
 
 
+def test_zookeeper_is_away_after_three_contacts_and_a_lost_request() -> None:
+    (host,) = hosts(ZooKeeper(), "a")
+    let_run([host], host.engine, 100.0, 3.0)
+    assert host.agent.contact is not None
+    last = host.agent.contact.sent
+    assert not host.agent.away(last + 3.9) and host.agent.away(last + 4.1)
+
+
 @pytest.mark.parametrize("number", [20, 21])
 def test_so_many_problems_are_told(number: int) -> None:
     (host,) = hosts(ZooKeeper(), "a")

@@ -43,7 +43,9 @@ def test_the_life_of_a_breaker() -> None:
     up(world)
     assert (told(world)["state"], told(world)["ready"], told(world)["successes"]["ready"]) == ("closed", True, 1)
     world.dies("db")
-    world.advance(4.0)
+    world.advance(1.0)
+    world.post("db", ev.Ready(world["db"].incarnation, "too late"))  # changes nothing
+    world.advance(3.0)
     seen = told(world)
     assert (seen["state"], seen["ready"], seen["since_s"], seen["next_trial_in_s"]) == ("open", False, 4.0, 6.0)
     assert (seen["failures"], seen["rejections"], seen["trials"]) == ({"exited": 1}, 3, 0)  # its own, api and web
