@@ -230,6 +230,17 @@ def test_a_changed_definition_is_taken_wherever_the_daemon_died_in_the_reload(wo
     assert world.processes.by_instance["web"].environment == (("NEW", "1"),)
 
 
+def test_a_plan_that_was_lost_is_saved_again_by_the_next_daemon(world: World) -> None:
+    """Else what runs would be watched by nobody once the file cannot be read."""
+    world.crashed("here")
+    world.disk.plan = None
+    while world.daemon is None:
+        world.run_until(world.now + 1.0)
+    world.run_until(world.now + 5.0)
+    assert state(world, "web") == RUNS
+    assert world.disk.plan is not None and world.disk.plan.services == world.plan.services
+
+
 def refused_file(world: World) -> None:
     """The next daemon cannot use the file: it takes the plan that was kept for the configured one (plan_left)."""
     assert world.disk.plan is not None

@@ -2,7 +2,7 @@
 
 supervisord, honcho and circus come from PyPI, PM2 from npm.  systemd, foreman and docker-compose are asked where they
 are installed.  A difference is expected where the importer tells a loss of that key.  Any other one makes the exit
-code 1.
+code 1, and so does a file that an installed tool did not compare.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ import sys
 import tempfile
 from pathlib import Path
 
+from supervisor.config.importers import side_by_side
 from supervisor.config.importers.formats import by_tool, read_files
 from supervisor.config.importers.imported import ImportRefused, Loss
 from supervisor.config.importers.side_by_side import CheckFailed, check
+from supervisor.config.importers.supervisord import check as supervisord_check
 from tests.config.importers.public_files import PublicFile, public_files
 
 FROM_PYPI = {"supervisord": "supervisor==4.3.0", "procfile": "honcho==2.0.0", "circus": "circus==0.19.0"}
 PM2 = "pm2@7.0.4"
 KEYS = {"command line": ("script", "execstart", "instances", "exec_interpreter", "interpreter")}
 """The keys of the tools for what is compared."""
+PATIENCE = 300.0
+"""Seconds that a tool may take to read its files: the machine may have much else to do."""
 KEPT = ("PATH", "RUBYLIB", "GEM_PATH")
 """Variables of the caller that the tools need."""
 
@@ -44,7 +48,7 @@ def install(folder: Path, tools: list[str]) -> list[str]:
 
 
 def compared(one: PublicFile, folder: Path, path: str) -> tuple[str, int]:
-    """The line for a file, with its differences below; and how many of them no loss tells."""
+    """The line for a file, with its differences below; and how many of them no loss tells (1: it was not compared)."""
     main = one.write(folder)
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     environment |= one.environment | {"PATH": f"{folder}/bin:{path}"}
@@ -53,7 +57,7 @@ def compared(one: PublicFile, folder: Path, path: str) -> tuple[str, int]:
         losses = read_files([main], environment, one.tool).losses
         comparisons = check(by_tool([main], one.tool), environment)
     except (CheckFailed, ImportRefused) as error:
-        return f"  {one.name}: not compared: {error.message}", 0
+        return f"  {one.name}: not compared: {error.message}", int("looks for the program" not in error.message)
     lines, untold = [], 0
     rows = [row for comparison in comparisons for row in comparison.rows]
     for row in rows:
@@ -86,6 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     for one in public_files():
         if not given.tools or one.tool in given.tools:
             files.setdefault(one.tool, []).append(one)
+    side_by_side.TIMEOUT = supervisord_check.TIMEOUT = PATIENCE
     untold = 0
     with tempfile.TemporaryDirectory(prefix="phi-imports-") as folder:
         path = os.pathsep.join([*([] if given.installed else install(Path(folder), list(files))), os.environ["PATH"]])

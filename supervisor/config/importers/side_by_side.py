@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from supervisor.config.importers.imported import Expanded, Imported, ImportedService
 from supervisor.config.source.expand import expand, parse_environment_file
-from supervisor.config.units import parse_duration
+from supervisor.config.units import parse_duration, parse_size
 from supervisor.errors import ConfigError
 
 TIMEOUT = 30.0
@@ -38,12 +38,22 @@ class CheckFailed(ConfigError):
     """The two readings cannot be compared: the tool is not installed, or refuses the files."""
 
 
+WITHOUT_END = 1_000_000
+"""So many restarts and more are shown as without end."""
+
+
+class Hidden(str):
+    """A text in which the value of a variable may stand: it is compared, and not shown."""
+
+    __slots__ = ()
+
+
 class Facts(NamedTuple):
     """How one process is run.  What is None, or a setting that only one of the two has, is not compared."""
 
     words: tuple[str, ...] | None
     variables: Mapping[str, str] | None
-    settings: Mapping[str, str]
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,8 +103,10 @@ class Comparison:
         for name in real.settings:
             if name in ours.settings:
                 self.compared.add(name)
-                if real.settings[name] != ours.settings[name]:
-                    yield differ(name, real.settings[name], ours.settings[name])
+                there, here = real.settings[name], ours.settings[name]
+                if there != here:
+                    hidden = isinstance(there, Hidden) or isinstance(here, Hidden)
+                    yield differ(name, *(("another value",) * 2 if hidden else (there, here)))
 
 
 def _shown(words: Sequence[str], *facts: Facts) -> str:
@@ -156,7 +168,13 @@ def facts_of(service: ImportedService, environment: Mapping[str, str], number: i
         "restart": str(restart.get("policy", "on-failure")),
         "replicas": str(table.get("replicas", 1)),
         "autostart": "yes" if table.get("autostart", True) else "no",
-    }
+        "depends_on": dependencies((one["service"], one["condition"]) for one in table.get("depends_on", ())
+                                   if isinstance(one, Mapping)),
+        "exit codes without a restart": ", ".join(map(str, restart.get("exit_codes", {}).get("never", ()))),
+        "memory": str(parse_size(str(table["resources"]["max_memory"]))) if "resources" in table else "",
+    }  # fmt: skip
+    if "max_restarts" in restart:
+        settings["most restarts"] = most_restarts(restart["max_restarts"])
     if "initial" in restart:
         settings["first delay of a restart"] = seconds(parse_duration(str(restart["initial"])))
     if "umask" in table:
@@ -164,6 +182,15 @@ def facts_of(service: ImportedService, environment: Mapping[str, str], number: i
     if "stop" in table:  # its steps say when, and with what
         del settings["stop signal"], settings["stop timeout"]
     return Facts(tuple(map(text, table["command"])), variables, settings)
+
+
+def dependencies(of: Iterable[tuple[str, str]]) -> str:
+    """Services and what is waited for, in the order of the names."""
+    return ", ".join(f"{name} {condition}" for name, condition in sorted(of))
+
+
+def most_restarts(number: int) -> str:
+    return "without end" if number >= WITHOUT_END else str(number)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -32,7 +32,6 @@ def permitted(instance: Instance, event: ev.StartPermitted, now: float, out: lis
     forget_said(instance)
     instance.signalled = None
     instance.held = None
-    instance.lingering, instance.lingering_since = (), None
     instance.failure = None
     instance.ready_unseen = False
     instance.after = After.DECIDE

@@ -25,9 +25,16 @@ FILES = {
     "compose": (
         "compose.yaml",
         "services:\n  web:\n    image: x\n    command: serve 'a b' $$X\n    environment: {A: q7z}\n"
-        "    restart: always\n    stop_grace_period: 1m30s\n    stop_signal: SIGINT\n",
+        "    restart: always\n    stop_grace_period: 1m30s\n    stop_signal: SIGINT\n    deploy: {replicas: 2}\n"
+        "    healthcheck: {test: ask $$A, interval: 5s}\n"
+        "    depends_on: {first: {condition: service_completed_successfully}}\n"
+        "  first: {image: x, command: run, restart: 'on-failure:3'}\n",
     ),
-    "pm2": ("ecosystem.json", "[{name: 'web', script: '/bin/cat', args: 'a', interpreter: 'none', env: {A: 'q7z'}}]"),
+    "pm2": (
+        "ecosystem.json",
+        "[{name: 'web', script: '/bin/cat', args: 'a', interpreter: 'none', stop_exit_codes: [3],"
+        " max_memory_restart: '1M', env: {A: 'q7z'}}]",
+    ),
 }
 DOTENV = "DB=q7z\n"
 WATCHER = {
@@ -37,14 +44,17 @@ WATCHER = {
 APP = {
     "name": "web", "script": "/bin/cat", "interpreter": "none", "options": [], "args": ["a"], "cluster": False,
     "directory": "HERE", "instances": 1, "autorestart": True, "autostart": True, "variables": {"A": "q7z", "SEEN": "1"},
-    "caller": {"SEEN": "1"},
+    "caller": {"SEEN": "1"}, "starts": None, "never": [3], "memory": 1048576,
 }  # fmt: skip
 CONFIG = {
     "services": {
         "web": {
             "command": ["serve", "a b", "$$X"], "environment": {"A": "q7z"}, "restart": "always",
-            "stop_signal": "SIGINT", "stop_grace_period": "1m30s",
-        }
+            "stop_signal": "SIGINT", "stop_grace_period": "1m30s", "deploy": {"replicas": 2},
+            "healthcheck": {"test": ["CMD-SHELL", "ask $$A"], "interval": "5s", "timeout": "30s"},
+            "depends_on": {"first": {"condition": "service_completed_successfully"}},
+        },
+        "first": {"command": ["run"], "restart": "on-failure:3"},
     }
 }  # fmt: skip
 
@@ -77,15 +87,24 @@ OTHERS: dict[str, tuple[Any, list[str]]] = {
          "variable B: set in circus, not set here", "stop timeout: 5 s in circus, 30 s here"],
     ),
     "compose": (
-        {"services": {"web": CONFIG["services"]["web"] | {"restart": "no", "environment": {"A": "k9w"}},
-                      "more": {"command": "x"}}},
+        {"services": {"web": CONFIG["services"]["web"] | {
+            "restart": "no", "environment": {"A": "k9w"}, "deploy": {"replicas": 3}, "depends_on": ["first"],
+            "healthcheck": {"test": ["CMD", "ask", "q7z"]}},
+            "first": {"command": ["run"], "restart": "on-failure"}, "more": {"command": "x"}}},
         ["variable A: another value in docker-compose, another value here",
-         "restart: never in docker-compose, always here", "docker-compose runs it, and the import does not"],
+         "restart: never in docker-compose, always here",
+         "replicas: 3 in docker-compose, 2 here",
+         "depends_on: first started in docker-compose, first completed here",
+         "healthcheck: another value in docker-compose, another value here",
+         "most restarts: without end in docker-compose, 3 here",
+         "docker-compose runs it, and the import does not"],
     ),
     "pm2": (
-        {"version": "7.0.4", "apps": [APP | {"args": ["b"], "kill": 3000, "autorestart": False}]},
+        {"version": "7.0.4", "apps": [
+            APP | {"args": ["b"], "kill": 3000, "starts": 3, "never": [4], "memory": 2048, "instances": 2}]},
         ["command line: /bin/cat b in pm2, /bin/cat a here", "stop timeout: 3 s in pm2, 1.6 s here",
-         "restart: never in pm2, always here"],
+         "exit codes without a restart: 4 in pm2, 3 here", "memory: 2048 in pm2, 1048576 here",
+         "most restarts: 2 in pm2, 15 here", "replicas: 2 in pm2, 1 here"],
     ),
 }  # fmt: skip
 PROGRAMS = {"procfile": "foreman", "circus": "circusd", "compose": "docker-compose", "pm2": "node"}

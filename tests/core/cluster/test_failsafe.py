@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
@@ -148,6 +149,18 @@ def test_a_host_that_came_later_takes_only_what_was_given_back() -> None:
     assert cluster.record().asks == ("a", "b", "c")
     cluster["b"].more = {"orders": (Order("1", "move", "c", BEAT),)}
     assert cluster.run(10.0)[-1] == {"c"}
+
+
+def test_the_hosts_are_asked_twice_in_the_time_between_two_contacts() -> None:
+    cluster = begun("a", "b")
+    cluster["a"].cut = True
+    cluster.run(4.0)
+    a, asked = cluster["a"].agent, []
+    ask = a.hosts_to_ask
+    a.hosts_to_ask = lambda now: asked.append((now, hosts := ask(now))) or hosts  # type: ignore[method-assign]
+    cluster.run(10.0)
+    moments = [now for now, hosts in asked if hosts]
+    assert all(0.4 < after - before < 0.7 for before, after in pairwise(moments)) and len(moments) >= 15
 
 
 def test_a_host_that_may_have_been_named_has_to_answer() -> None:

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.cluster.agent import Agent
-from supervisor.core.cluster.lease import MARGIN
 from supervisor.core.cluster.local import Local, Placed, Present, Settings
 from supervisor.core.cluster.placement import Rules, Slot
 from supervisor.core.cluster.requests import WRITES, Answer, Request, Result, Verb, owner_path
@@ -83,7 +82,7 @@ def test_a_host_that_writes_and_cannot_read_goes_on_with_no_lease() -> None:
         assert a.agent.contact is not None and a.agent.contact.sent == a.now, "its session lives"
         assert a.kills() == before
     a.ask()
-    assert a.kills()["night"] == a.now + a.engine.granted - MARGIN
+    assert a.kills()["night"] == a.now + a.engine.granted - 1.0
     assert epoch not in {one.epoch for one in a.agent.leases(a.now)}
 
 
@@ -98,7 +97,7 @@ def test_a_write_that_is_answered_after_the_change_was_told_does_not_count() -> 
     a.hear()
     a.agent.answered(a.engine.carry_out(a.session, write, a.now), a.now)
     assert a.kills()["beat"] == before["beat"]
-    assert a.kills()["night"] == a.now + a.engine.granted - MARGIN
+    assert a.kills()["night"] == a.now + a.engine.granted - 1.0
 
 
 def test_what_a_host_holds_is_read_first_on_a_new_connection() -> None:
@@ -107,7 +106,7 @@ def test_what_a_host_holds_is_read_first_on_a_new_connection() -> None:
     a.connect_again()
     paths = [one.path for one in a.ask()]
     assert set(paths[1:3]) == {owner_path(*BEAT), owner_path(*NIGHT)}
-    assert a.kills()["beat"] == a.now + a.engine.granted - MARGIN
+    assert a.kills()["beat"] == a.now + a.engine.granted - 1.0
 
 
 def test_a_server_that_grants_less_at_a_new_connection_shortens_the_lease() -> None:
@@ -165,4 +164,4 @@ def test_no_lease_goes_on_after_the_slot_was_taken(happens: list[str]) -> None:
                 a.agent.answered(answer._replace(sent=a.now - 0.6), a.now)
         for one in a.agent.leases(a.now):
             if taken is not None and one.epoch == epoch:
-                assert one.kill_at <= taken + a.engine.granted - MARGIN
+                assert one.kill_at <= taken + a.engine.granted - 1.0

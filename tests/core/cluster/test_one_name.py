@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from supervisor.core.cluster import word
 from supervisor.core.cluster.agent import Agent
 from supervisor.core.cluster.orders import Order
-from supervisor.core.cluster.requests import Node, Request, Verb
+from supervisor.core.cluster.requests import DRAINS, Node, Request, Verb
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
 from tests.core.cluster.test_agent import BEAT, ONE, Host, at_once, let_run
 from tests.core.cluster.test_pushes import World
@@ -52,6 +53,17 @@ def test_its_session_lives_all_the_same_and_it_becomes_the_member_when_the_first
     now, seen = let_run([first, second], engine, now, 20.0)
     assert not second.agent.doubled() and second.agent.leases(now) and seen[-1] == {"a"}
     assert kept(engine)["/status/a"] == kept(engine)["/incidents/a"] == '{"of":"second"}'
+
+
+def test_it_tells_of_each_slot_why_it_is_not_here() -> None:
+    """One that the first one holds is not here for the name; one that nobody holds has the reasons of the hosts."""
+    engine, first, second, now = two_of_one_name()
+    (held,) = word.word(second.agent, now, 90.0, "")["nowhere"]
+    assert held["reason"] == second.agent.doubled() != ""
+    engine.carry_out(first.session, Request(Verb.CREATE, f"{DRAINS}/a"), now)
+    now, _ = let_run([first, second], engine, now, 10.0)
+    (free,) = word.word(second.agent, now, 90.0, "")["nowhere"]
+    assert free["reason"] == "a: it is drained" and second.agent.doubled()
 
 
 def test_a_status_is_written_as_soon_as_the_name_is_ones_own_and_not_before_the_daemon_has_spoken() -> None:

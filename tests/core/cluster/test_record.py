@@ -8,12 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.cluster.bounds import INCIDENTS_BYTES, STATUS_BYTES, compact
+from supervisor.core.cluster.bounds import compact
 from supervisor.core.cluster.record import (
-    DETAIL_BYTES,
-    EVENTS,
-    REMOVED,
-    STORY_BYTES,
     record,
     remembered,
     story,
@@ -86,7 +82,7 @@ def test_a_summary_is_bounded_and_trouble_stays_in_it(names: list[str], bad: set
     rows = [row(name, status=says, waiting_for=says) for name in names]
     missing = frozenset(name for number, name in enumerate(names) if number in bad)
     told = summary(rows, missing, WALL, None)
-    assert len(compact(told)) <= STATUS_BYTES
+    assert len(compact(told)) <= 16 * 1024
     assert len(told["instances"]) + told["left_out"] == len(names) and told["missing"] == len(missing)
     shown = [one["name"] for one in told["instances"]]
     assert shown == [name for name in names if name in shown]
@@ -118,11 +114,17 @@ def test_a_story_keeps_the_last_incidents_in_their_lines() -> None:
     assert told["last_order"] == {"at": AT, "says": "stop, by root"} and told["failures"] == 9
 
 
+@pytest.mark.parametrize("incidents", [1, 3])
+def test_a_story_has_twelve_lines_of_each_kind(incidents: int) -> None:
+    told = story(tale(*(incident(n, 13) for n in range(incidents))))
+    assert [len(one["seen"]) for one in told["incidents"]] == [12] * incidents
+
+
 def test_a_story_with_many_lines_is_made_shorter() -> None:
     told = story(tale(incident(1, 40), incident(2, 40, "x" * 150)))
     assert [one["incarnation"] for one in told["incidents"]] == [2]
     last = told["incidents"][0]
-    assert len(compact(told)) <= STORY_BYTES
+    assert len(compact(told)) <= 6 * 1024
     assert last["seen"][0].endswith(" 0") and last["said"][-1].endswith(" 39") and len(last["seen"]) == 4
     wide = story(tale(incident(1, 40, "é" * 300)))
     assert all(len(wide["incidents"][0][name]) == 1 for name in ("seen", "captured", "said", "decided", "after"))
@@ -138,10 +140,10 @@ def event(number: int, **detail: Any) -> Event:
 
 def test_a_record_has_the_newest_incidents_and_events() -> None:
     stories = [story(tale(incident(n), name=f"w{n}")) for n in (1, 3, 2)] + [story(tale(name="fine"))]
-    told = record(stories, [event(n) for n in range(2 * EVENTS)])
+    told = record(stories, [event(n) for n in range(200)])
     assert [one["instance"] for one in told["stories"]] == ["w3", "w2", "w1"] and told["left_out"] == 0
-    assert told["events"][-1]["id"] == 2 * EVENTS - 1 and told["events"][0]["id"] >= EVENTS
-    long = record([], [event(1, exit_code=3, stacks="s" * DETAIL_BYTES)])
+    assert told["events"][-1]["id"] == 199 and told["events"][0]["id"] >= 100
+    long = record([], [event(1, exit_code=3, stacks="s" * 300)])
     assert long["events"][0]["detail"] == {"exit_code": 3}
 
 
@@ -149,7 +151,7 @@ def test_a_record_has_the_newest_incidents_and_events() -> None:
 def test_a_record_is_bounded(count: int, lines: int, text: str) -> None:
     stories: list[HostStory] = [story(tale(incident(n, lines, text), name=f"w{n}")) for n in range(count)]
     told = record(stories, [event(n, text=text) for n in range(3 * count)])
-    assert len(compact(told)) <= INCIDENTS_BYTES
+    assert len(compact(told)) <= 64 * 1024
     assert len(told["stories"]) + told["left_out"] == count
     numbers = [int(one["instance"][1:]) for one in told["stories"]]
     assert numbers == sorted(range(count), reverse=True)[: len(numbers)]
@@ -182,7 +184,7 @@ def test_of_instances_that_are_gone_the_newest_stories_stay() -> None:
         incidents: Any = [{"at": f"2023-11-14T22:{minute:02}:20.000Z"}] if minute else []
         return cast("HostStory", {"instance": name, "incidents": incidents})
 
-    stories = {f"old{minute}": of(f"old{minute}", minute) for minute in range(REMOVED + 3)}
+    stories = {f"old{minute}": of(f"old{minute}", minute) for minute in range(23)}
     stories |= {"web": of("web", 1), "calm": of("calm", 0)}
     kept = remembered(stories, {"web", "calm", "new"})
-    assert list(kept) == [*(f"old{minute}" for minute in range(3, REMOVED + 3)), "web", "calm"]
+    assert list(kept) == [*(f"old{minute}" for minute in range(3, 23)), "web", "calm"]

@@ -67,8 +67,8 @@ def test_it_is_bounded() -> None:
     offers = {f"{long}{n:03}": tuple(Offer(f"{long}{n}@{i}", 2**30, 65535) for i in range(9)) for n in range(120)}
     names = tuple(f"{long}{n:03}" for n in range(200))
     found = share.bounded(Share(offers, names, "r.1", dict.fromkeys(names, f"{long}.1")))
-    assert sum(len(some) for some in found.offers.values()) == share.MOST_OFFERS
-    assert len(found.offers) == len(found.takes) == len(found.settled) == share.MOST_NAMES
+    assert sum(len(some) for some in found.offers.values()) == 200
+    assert len(found.offers) == len(found.takes) == len(found.settled) == 100
     assert len(json.dumps(share.dump(found))) < 80 * 1024
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from supervisor.core.cluster import versions
 from supervisor.core.cluster.versions import (
-    KEPT,
     Health,
     Hosts,
     Phase,
@@ -158,7 +157,7 @@ def test_the_history_is_bounded_and_keeps_what_may_be_needed() -> None:
     for number in range(2, 100):
         record = begin(record, Version(number, f"d{number}"), "1", 1.0)
         record = versions._settled(record, State.ROLLED_BACK)
-    assert len(record.history) == KEPT + 2
+    assert len(record.history) == 22
     assert [one.number for one in record.history[:2]] == [0, 1]
     assert record.version(1) is not None and record.version(5) is None and record.digest(5) == ""
 

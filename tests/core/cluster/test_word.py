@@ -31,6 +31,7 @@ ANSWER: dict[str, Any] = {
     "orders": [
         {"id": "1", "verb": "move", "node": "b", "service": "web", "slot": 1},
         {"id": "2", "verb": "drain", "node": "b"},
+        {"id": "3", "verb": "move", "node": "b", "service": "web"},
     ],
     "status": {"ready": 1}, "incidents": {"stories": []}, "share": {"serial": "r.1", "takes": ["web"]},
 }  # fmt: skip
@@ -38,7 +39,11 @@ ANSWER: dict[str, Any] = {
 
 def test_the_answer_of_the_daemon_is_read() -> None:
     rules = Rules("web", 2, {"zone": "a"}, {}, "zone")
-    orders = (Order("1", "move", "b", Slot("web", 1)), Order("2", "drain", "b"))
+    orders = (
+        Order("1", "move", "b", Slot("web", 1)),
+        Order("2", "drain", "b"),
+        Order("3", "move", "b", Slot("web", 0)),
+    )
     assert word.local(ANSWER) == Local(
         (Placed(rules, "d", 2.0),), {Slot("web", 1): Present(0, gone=True)}, False, "why", orders,
         '{"ready":1}', '{"stories":[]}', 41.5,
@@ -160,6 +165,23 @@ def test_what_members_share_has_to_fit_into_a_message(monkeypatch: pytest.Monkey
     assert said["problems"] == ["there is no room for the balanced instances of 1 hosts, which get no requests: c …"], (
         "a person is told"
     )
+
+
+def test_zookeeper_is_away_after_three_contacts_and_a_lost_request() -> None:
+    (host,) = hosts(ZooKeeper(), "a")
+    let_run([host], host.engine, 100.0, 3.0)
+    assert host.agent.contact is not None
+    last = host.agent.contact.sent
+    assert not host.agent.away(last + 3.9) and host.agent.away(last + 4.1)
+
+
+@pytest.mark.parametrize("number", [20, 21])
+def test_so_many_problems_are_told(number: int) -> None:
+    (host,) = hosts(ZooKeeper(), "a")
+    now, _ = let_run([host], host.engine, 100.0, 3.0)
+    assert word.word(host.agent, now, 90.0, "")["problems"] == []
+    host.agent.problems |= {str(n): f"problem {n:02}" for n in range(number)}
+    assert word.word(host.agent, now, 90.0, "")["problems"] == [f"problem {n:02}" for n in range(20)]
 
 
 def test_a_refusal_is_the_state_of_the_engine() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.core.detection.interval_histogram import LONGEST, MIN_INTERVALS, IntervalHistogram, Tail
+from supervisor.core.detection.interval_histogram import LONGEST, IntervalHistogram, Tail
 
 
 def recorded(*intervals: float) -> IntervalHistogram:
@@ -60,7 +60,7 @@ def test_a_heavy_tail_is_taken_for_one() -> None:
 
 
 def test_with_too_little_nothing_is_said() -> None:
-    histogram = recorded(*([1.0] * (MIN_INTERVALS - 1)))
+    histogram = recorded(*([1.0] * 199))
     assert histogram.silence(1e-3) == inf
     assert histogram.beyond(5.0) == 1.0
     histogram.add(1.0)
@@ -69,7 +69,7 @@ def test_with_too_little_nothing_is_said() -> None:
 
 @given(st.lists(st.floats(), max_size=600), st.lists(st.floats(0, 1e7), min_size=2, max_size=2), st.floats(0, 1))
 def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], times: list[float], p: float) -> None:
-    histogram = recorded(*intervals, *([1.0, 1.5] * (MIN_INTERVALS // 2)))
+    histogram = recorded(*intervals, *([1.0, 1.5] * 100))
     early, late = sorted(times)
     assert 0.0 <= histogram.beyond(late) <= 1.0 + 1e-9
     assert histogram.beyond(late) <= histogram.beyond(early) * 1.1 + 1e-9
@@ -96,7 +96,7 @@ def test_whatever_it_is_given_its_answers_are_possible(intervals: list[float], t
         lambda r: r.snapshot(),
     ],
 )
-@pytest.mark.parametrize("count", [MIN_INTERVALS + 1, 2 * LONGEST + 17])
+@pytest.mark.parametrize("count", [201, 2 * LONGEST + 17])
 def test_what_came_last_counts_in_every_answer(ask: Callable[[IntervalHistogram], object], count: int) -> None:
     rng = random.Random(7)
     intervals = [rng.expovariate(1.0) for _ in range(count - 1)]
@@ -111,7 +111,7 @@ def test_what_came_last_counts_in_every_answer(ask: Callable[[IntervalHistogram]
     assert ask(late) == ask(settled)
 
 
-@given(st.integers(MIN_INTERVALS + 10, 3000), st.floats(1e-9, 1.0), st.integers())
+@given(st.integers(210, 3000), st.floats(1e-9, 1.0), st.integers())
 def test_chance_and_silence_are_inverse(count: int, chance: float, seed: int) -> None:
     histogram = exponential(count, seed)
     silence = histogram.silence(chance)

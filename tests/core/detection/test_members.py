@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.members import MOST, Members
+from supervisor.core.detection.members import Members
 from supervisor.core.model.spec import HeartbeatSpec, Scope
 
 SPEC = HeartbeatSpec(scope=Scope.PROCESS, interval=1.0, min_timeout=2.0, max_timeout=10.0)
@@ -38,11 +38,11 @@ def test_a_pid_that_is_used_again_is_another_process() -> None:
 
 def test_there_are_at_most_so_many() -> None:
     found = members()
-    for pid in range(MOST + 3):
+    for pid in range(259):
         found.beat((pid, 1), 0.0)
-    assert (len(found.known), found.left_out) == (MOST, 3)
+    assert (len(found.known), found.left_out) == (256, 3)
     found.forget((0, 1))
-    assert found.beat((MOST + 5, 1), 1.0) is not None
+    assert found.beat((261, 1), 1.0) is not None
 
 
 def test_what_one_has_taught_the_next_one_knows() -> None:

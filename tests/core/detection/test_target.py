@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.detection.detectors.registry import make
-from supervisor.core.detection.interval_histogram import MIN_INTERVALS, IntervalHistogram
+from supervisor.core.detection.interval_histogram import IntervalHistogram
 from supervisor.core.detection.target import TargetAssessment, assess, longest_silence, min_detect_within, score
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
@@ -88,8 +88,8 @@ def test_the_score_is_the_chance_of_one_beat(rate: float, found: float) -> None:
 
 
 def test_before_there_are_enough_beats_nothing_is_promised_but_the_time() -> None:
-    assessment = assess(wish(5.0), 1, recorded([1.0] * (MIN_INTERVALS - 1)))
-    assert assessment == TargetAssessment(4.5, 4.5, MIN_INTERVALS - 1, MIN_INTERVALS - 1.0)
+    assessment = assess(wish(5.0), 1, recorded([1.0] * 199))
+    assert assessment == TargetAssessment(4.5, 4.5, 199, 199.0)
     assert assessment.feasible is None
 
 
@@ -207,6 +207,12 @@ def test_it_is_said_in_one_line(change: dict[str, Any], said: str) -> None:
         "proven_per_30d": 70.0, "beats": 20_000, "beats_needed": 200,
     }  # fmt: skip
     assert in_words(found | change) == said
+
+
+@given(rate=st.floats(0.001, 1e9) | st.floats(99.0, 101.0))
+def test_a_rate_is_told_to_two_digits_and_without_powers_of_ten(rate: float) -> None:
+    said = few(rate)
+    assert "e" not in said and float(said) == pytest.approx(rate, rel=0.0501)
 
 
 @pytest.mark.parametrize(("rate", "said"), [(None, "?"), (0.0, "0"), (0.0009, "<0.001"), (0.0824, "0.082"), (3.0, "3")])

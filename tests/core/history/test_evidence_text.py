@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.history.evidence_text import captured
+from supervisor.core.history.place import NO_PERMISSION, NO_PY_SPY
 
 Parts = list[dict[str, Any]]
 
@@ -52,6 +53,13 @@ def test_the_first_few_are_told(made: Callable[[list[str]], dict[str, Any]], mos
     names = [f"item{n}" for n in range(most + 1)]
     for count in (1, most, most + 1):
         assert sorted(re.findall(r"item\d", told(made(names[:count])))) == names[: min(count, most)]
+
+
+def test_what_would_show_more_the_next_time_is_told_where_something_is_missing() -> None:
+    python = {"processes": [{**process()["processes"][0], "name": "python3"}]}
+    assert NO_PY_SPY in told(python)
+    assert NO_PERMISSION in told(stacks(["Permission Denied"]))
+    assert NO_PY_SPY not in told(process()) and NO_PY_SPY not in told(python | calls(["item"]))
 
 
 @pytest.mark.parametrize(("unread", "unsent", "is_told"), [(1, 0, True), (0, 1, True), (1, 1, True), (0, 0, False)])

@@ -31,7 +31,7 @@ from supervisor.core.model.spec import (
     TargetSpec,
 )
 from supervisor.core.model.story_documents import Why
-from supervisor.core.services.settled import TRIES, settled
+from supervisor.core.services.settled import settled
 from supervisor.core.services.status import instance_view
 from supervisor.core.text.causes import ending
 from supervisor.core.text.timestamps import local_time, to_iso
@@ -291,6 +291,15 @@ def test_a_crash_loop_and_its_breaker() -> None:
     assert_told(life.told(), "after     it failed again 1.5 s later, before it was ready")
     life.deadline().start()
     assert_told(life.told(), "ready again after 30 s, as run 4", "Next: it is on trial")
+
+
+def test_three_failures_are_told_unless_another_number_is_asked_for() -> None:
+    life = Life(restart=RestartSpec(initial=1.0, max_restarts=9)).start()
+    for _ in range(4):
+        life.crash(5.0).deadline().start()
+    story = why(instance_view(life.instance, life.now), life.events, life.evidence.get, life.words)
+    assert [incident["incarnation"] for incident in story["incidents"]] == [2, 3, 4]
+    assert len(life.why(4)["incidents"]) == 4
 
 
 def test_a_hang_with_everything_that_was_seen_and_captured() -> None:
@@ -589,8 +598,8 @@ def test_why_nothing_could_be_started_is_told_until_something_is() -> None:
     life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
     row = instance_view(life.instance, life.now)
     assert row["start_error"] == error
-    assert settled("start", "web@1", {"web@1": {**row, "incarnation": TRIES}}, {"web@1": 0}) == (
-        f"cannot be started: {error}, {TRIES} times; next try follows"
+    assert settled("start", "web@1", {"web@1": {**row, "incarnation": 3}}, {"web@1": 0}) == (
+        f"cannot be started: {error}, 3 times; next try follows"
     )
     life.step(ev.Stop(), 0.5)
     assert ending(instance_view(life.instance, life.now)).get("error") is None

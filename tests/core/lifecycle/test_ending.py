@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.core.lifecycle.instance import GIVE_UP_AFTER
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import State
@@ -23,9 +22,9 @@ def test_what_will_not_die_holds_up_neither_the_rest_nor_the_end() -> None:
     told = world.now
     world.take(service_set.step("stuck", ev.KillIncomplete(1, ("7 x (D)",)), told))
     world.obedient = True  # all but one
-    world.take(service_set.tick(told + GIVE_UP_AFTER - 0.1))
+    world.take(service_set.tick(told + 9.9))
     assert world.states()["base"] == "running", "it may yet go"
-    assert not service_set.finished(told + GIVE_UP_AFTER - 0.1)
+    assert not service_set.finished(told + 9.9)
     for second in range(16):
         world.now = told + second
         world.take([a for a in service_set.tick(world.now) if not isinstance(a, act.Kill)])
@@ -41,9 +40,9 @@ def test_what_goes_after_all_is_no_longer_stuck() -> None:
     world.obedient = False
     world.take(world.service_set.stop(["web"], world.now))
     world.take(world.service_set.step("web", ev.KillIncomplete(1, ("7 x (D)",)), world.now))
-    assert world["web"].unkillable(world.now + GIVE_UP_AFTER)
+    assert world["web"].unkillable(world.now + 10.0)
     world.take(world.service_set.step("web", ev.Exited(1, None, 9, True), world.now))
-    assert not world["web"].unkillable(world.now + GIVE_UP_AFTER)
+    assert not world["web"].unkillable(world.now + 10.0)
     assert world["web"].state is State.STOPPED
 
 

@@ -11,7 +11,7 @@ from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan, ServiceSpec, SocketSpec, SupervisorSpec
 from supervisor.core.services.host_requirements import descriptor_shortage, distant_directories, runtime_directory_mode
 from supervisor.core.services.monitoring_policy import MonitoringChange, monitoring_change
-from supervisor.core.services.problems import KEPT, Problems
+from supervisor.core.services.problems import Problems
 from supervisor.core.services.socket_policy import open_sockets, storing
 
 URLS = ("tcp://127.0.0.1:80", "unix:///run/a")
@@ -79,12 +79,12 @@ def test_what_runs_is_monitored(before: State, after: State, cause: Cause, chang
 
 def test_the_newest_problems_are_kept_each_once() -> None:
     problems = Problems()
-    for number in range(KEPT):
+    for number in range(20):
         problems.add(f"{number}")
     problems.add("0")
-    assert list(problems) == [f"{number}" for number in range(KEPT)]
+    assert list(problems) == [f"{number}" for number in range(20)]
     problems.add("new")
-    assert list(problems) == [*(f"{number}" for number in range(1, KEPT)), "new"]
+    assert list(problems) == [*(f"{number}" for number in range(1, 20)), "new"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from supervisor.core.services.problems import KEPT, Problems
+from supervisor.core.services.problems import Problems
 
 
 def test_the_newest_each_once_and_none_that_is_over() -> None:
@@ -13,6 +13,6 @@ def test_the_newest_each_once_and_none_that_is_over() -> None:
     problems.remove("disk")
     problems.remove("never was")
     assert list(problems) == ["clock"]
-    for number in range(KEPT):
+    for number in range(20):
         problems.add(str(number))
-    assert list(problems) == [str(number) for number in range(KEPT)]
+    assert list(problems) == [str(number) for number in range(20)]

@@ -11,6 +11,8 @@ from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model import instance_documents
+from supervisor.core.model.actions import Record
+from supervisor.core.model.causes import Cause
 from supervisor.core.services.relations.shared_cause import shared_cause
 from supervisor.core.services.status import instance_view
 from supervisor.core.text.processes import told
@@ -86,6 +88,15 @@ def test_a_row_tells_what_a_process_works_on(busy: float, left: float | None) ->
     assert (found["doing"], found["busy_for_s"]) == ("shop.pay[1]", left)
 
 
+@pytest.mark.parametrize("number", [32, 33])
+def test_a_row_has_the_32_that_are_silent_for_longest(number: int) -> None:
+    processes = [(pid, 5) for pid in range(1, number + 1)]
+    instance = beating(*processes)
+    for process in processes:
+        beat(instance, 121.0 + process[0] / 100, process)
+    assert [p["pid"] for p in view(instance, 122.0).get("processes", [])] == list(range(1, 33))
+
+
 def test_a_row_tells_what_has_not_run() -> None:
     instance = beating(ONE, TWO, source="activity")
     beat(instance, 180.0, TWO)
@@ -93,6 +104,18 @@ def test_a_row_tells_what_has_not_run() -> None:
     assert note(row) == "process 1 has not run for 1 min 10 s"
     assert {p["phi"] for p in row.get("processes", [])} == {None}
     assert instance.members_deadline is None
+
+
+def test_how_long_a_process_was_under_suspicion_is_recorded() -> None:
+    instance = beating(ONE, TWO)
+    beat(instance, 122.0, TWO)
+    step(instance, ev.Timeout(), 123.0)
+    (resumed,) = (
+        action
+        for action in step(instance, ev.Heartbeat(1, 124.5, process=ONE), 124.5)
+        if isinstance(action, Record) and action.cause is Cause.PROCESS_RESUMED
+    )
+    assert resumed.detail == {"process": 1, "for_s": 1.5}
 
 
 def test_several_silent_processes_are_counted() -> None:

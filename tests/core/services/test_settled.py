@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from supervisor.core.model.instance_documents import Instance
-from supervisor.core.services.settled import TRIES, Failure, settled
+from supervisor.core.services.settled import Failure, settled
 from tests.doubles.fake_client import view
 
 DONE, WAIT = True, False
@@ -27,7 +27,7 @@ CASES: list[tuple[str, str, Instance, bool | str]] = [
         "SIGSEGV; breaker",
     ),
     ("start", "first backoff", view("a", "backoff", cause="exited", exit_code=1, incarnation=1), WAIT),
-    ("start", "too many", view("a", "backoff", cause="exited", exit_code=1, incarnation=TRIES), f"{TRIES} times"),
+    ("start", "too many", view("a", "backoff", cause="exited", exit_code=1, incarnation=3), "3 times"),
     ("start", "somebody else stopped it", view("a", "stopped", goal="down", ready=False), "stopped again"),
     ("start", "suspect", view("a", "suspect", ready=False), WAIT),
     ("start", "waits for one that starts", view("a", "starting", waiting_for="starts"), WAIT),

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from supervisor.core.lifecycle.instance import Instance
-from supervisor.core.lifecycle.snapshot import Reload
+from supervisor.core.lifecycle.snapshot import _WHERE_ABSENT, Reload
+from supervisor.core.lifecycle.transitions import step
+from supervisor.core.model import events as ev
 from supervisor.core.model.balance_documents import Balance, BalancedSlot
+from supervisor.core.model.causes import Cause
 from supervisor.core.services.status import carried_by, instance_view, missing
 from tests.core.services.test_service_set import spec
 
@@ -92,3 +95,17 @@ def test_a_row_tells_of_the_last_reload_and_of_an_error(state: Any, within: floa
     row = instance_view(web, 100.0)
     assert row["reload"] == {"state": state, "since_s": 10.0, "within_s": within}
     assert row["error"] == {"errno": 13, "text": "Permission denied"}
+
+
+def test_what_a_run_left_behind_is_not_told_of_the_next_one_that_cannot_be_started() -> None:
+    web = Instance("web", spec("web"), lambda: 0.5)
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7), ev.Exited(1, 1, None, False), ev.TreeEmpty(1)):
+        step(web, event, 100.0)
+    assert instance_view(web, 100.0).get("left_behind")
+    for event in (ev.Timeout(), ev.StartPermitted(), ev.SpawnFailed(2, "no such file")):
+        step(web, event, 102.0)
+    assert web.cause is Cause.SPAWN_FAILED and not instance_view(web, 102.0).get("left_behind")
+
+
+def test_a_new_instance_has_what_is_assumed_where_an_earlier_version_saved_nothing() -> None:
+    assert not _WHERE_ABSENT.keys() & Instance("web", spec("web"), lambda: 0.5).snapshot(100.0).keys()

@@ -9,7 +9,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from supervisor.core.model.causes import Cause
-from supervisor.core.text.causes import LONGEST, phrase
+from supervisor.core.text.causes import phrase
 from supervisor.core.text.orders import given
 
 PYTHON = "/opt/venv/bin/python3.11"
@@ -61,7 +61,7 @@ def test_a_long_command_is_shortened_then_left_out() -> None:
 )
 def test_the_phrase_of_an_order_says_who_gave_it(cause: str, detail: dict[str, Any], expected: str) -> None:
     assert phrase(cause, detail | {"by": ROOT}) == expected
-    assert len(expected) <= LONGEST
+    assert len(expected) <= 70
 
 
 def test_what_is_told_at_length_has_the_whole_command() -> None:
@@ -82,4 +82,4 @@ def test_what_is_told_at_length_has_the_whole_command() -> None:
     ),
 )
 def test_no_phrase_is_longer_than_its_place(cause: Cause, by: dict[str, Any]) -> None:
-    assert len(phrase(cause, {"by": by})) <= LONGEST
+    assert len(phrase(cause, {"by": by})) <= 70

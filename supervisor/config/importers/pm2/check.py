@@ -53,7 +53,9 @@ for (const app of apps) {
     name: one.name, script: one.pm_exec_path, interpreter: one.exec_interpreter, options: one.node_args || [],
     args: (one.args || []).map(String), cluster: one.exec_mode === 'cluster_mode', directory: one.pm_cwd,
     autorestart: one.autorestart !== false, autostart: one.autostart !== false, kill: one.kill_timeout,
-    user: one.uid, group: one.gid, delay: one.restart_delay,
+    user: one.uid, group: one.gid, delay: one.restart_delay, growing: one.exp_backoff_restart_delay,
+    instances: one.instances, starts: one.max_restarts ?? null, memory: one.max_memory_restart,
+    never: [].concat(one.stop_exit_codes ?? []).map(Number),
     variables: Object.fromEntries(Object.entries(one.env || {}).filter(([, value]) =>
       value !== undefined).map(([key, value]) => [key,
       typeof value === 'object' ? JSON.stringify(value) : String(value)])), caller: before,
@@ -63,6 +65,7 @@ fs.writeFileSync(answer, JSON.stringify({version: require(path.join(root, 'packa
 process.exit(0);
 """
 _KILL_TIMEOUT = 1.6
+_STARTS = 16
 _OWN = ("PM2_HOME", "PWD")
 """Variables that PM2 itself adds; a shell sets PWD itself."""
 
@@ -100,6 +103,8 @@ def _compared(path: Path, environment: Mapping[str, str], node: str, root: Path,
                 made.rows.append(Row(str(app["name"]), where(service), told))
             continue
         real = _real(app)
+        if sum(_fits(one, app) for one in services) == 1 and int(app.get("instances") or 0) > 0:
+            real.settings["replicas"] = str(app["instances"])  # else each is a service, or it is by the number of CPUs
         ours = _ours(service, environment, app) if service else None
         made.add(str(app["name"]), where(service) if service else str(path), real, ours)
     return made
@@ -128,6 +133,12 @@ def _real(app: Mapping[str, Any]) -> Facts:
         "restart": "always" if app["autorestart"] else "never",
         "autostart": "yes" if app["autostart"] else "no",
     }
+    if "starts" in app:
+        never = sorted({int(code) for code in app.get("never") or () if code is not None})
+        settings["exit codes without a restart"] = ", ".join(map(str, never))
+        settings["memory"] = str(int(app.get("memory") or 0) or "")
+    if app["autorestart"] and "starts" in app and not app.get("delay") and not app.get("growing"):
+        settings["most restarts"] = str(int(app["starts"] if app["starts"] is not None else _STARTS) - 1)
     if app.get("delay"):
         settings["first delay of a restart"] = seconds(float(app["delay"]) / 1000)
     return Facts(tuple(words), variables, settings)

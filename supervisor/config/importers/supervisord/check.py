@@ -67,7 +67,8 @@ for group in options.process_group_configs:
             "environment": process.environment or {}, "directory": process.directory, "listener": listener,
             "settings": {"user": options.uid if process.uid is None else process.uid,
                          "stop signal": int(process.stopsignal), "stop timeout": process.stopwaitsecs,
-                         "autostart": process.autostart,
+                         "autostart": process.autostart, "startsecs": process.startsecs,
+                         "retries": process.startretries, "exitcodes": list(process.exitcodes),
                          "restart": getattr(process.autorestart, "__name__", str(process.autorestart))},
         })
 directory = None if options.nodaemon else options.directory
@@ -385,10 +386,35 @@ def _settings(group: str, real: RealReading, programs: Programs, made: SideBySid
             "autostart": "yes" if table.get("autostart", True) else "no",
             "restart": str(table.get("restart", {}).get("policy", "on-failure")),
         }
+        if "startsecs" in process.settings:
+            there |= _tries(process.settings)
+            here |= _tries_here(table)
         made.compared.update(there)
         for name, value in there.items():
             if value != here[name]:
                 yield str(Difference(process.group, process.name, name, value or "none", here[name] or "none"))
+
+
+def _tries(settings: Mapping[str, Any]) -> dict[str, str]:
+    """When supervisord takes a start for a success, which ends are one, and how many failures in a row it allows."""
+    begin = max(int(settings["startsecs"]), 0)
+    found = {"startsecs": seconds(begin), "exitcodes": _codes(settings["exitcodes"])}
+    if begin and _POLICIES.get(settings["restart"]) != "never":
+        found["startretries"] = str(max(int(settings["retries"]), 1))
+    return found
+
+
+def _tries_here(table: Mapping[str, Any]) -> dict[str, str]:
+    restart = table.get("restart", {})
+    return {
+        "startsecs": seconds(parse_duration(str(table.get("ready", {}).get("delay", "0s")))),
+        "exitcodes": _codes(restart.get("success_exit_codes", [0])),
+        "startretries": str(restart.get("max_restarts", "")),
+    }
+
+
+def _codes(codes: Sequence[int]) -> str:
+    return ", ".join(map(str, dict.fromkeys(codes)))
 
 
 def _uid(user: Any) -> str:

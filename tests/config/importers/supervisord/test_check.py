@@ -17,6 +17,7 @@ from supervisor.config.importers.supervisord.check import (
     compare,
     find_supervisord,
     real_reading,
+    side_by_side,
 )
 from supervisor.config.importers.supervisord.importer import read_source
 from supervisor.config.importers.supervisord.syntax import Source
@@ -223,3 +224,28 @@ def test_a_file_without_a_main_file_is_included_by_one(tmp_path: Path, monkeypat
     monkeypatch.setattr(subprocess, "run", run)
     real_reading(Source(None, (Path("/a/100%[x].conf"), Path("/b"))), program(tmp_path, "python3", ""), {}, "/")
     assert texts == ["[supervisord]\n[include]\nfiles=/a/100%%[[]x].conf /b\n"]
+
+
+def test_the_policies_of_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policies = {"user": None, "stop signal": 15, "stop timeout": 10, "autostart": True, "startsecs": 5,
+                "retries": 3, "exitcodes": [0, 2], "restart": "RestartUnconditionally"}  # fmt: skip
+    process = {"group": "web", "name": "web", "command": "run", "environment": {}, "directory": None, "listener": False}
+    path = tmp_path / "supervisord.conf"
+    text = "[supervisord]\n[program:web]\ncommand=run\nautorestart=true\n"
+    path.write_text(f"{text}startsecs=5\nexitcodes=0,2\n")
+    monkeypatch.setattr(
+        "supervisor.config.importers.supervisord.check.find_supervisord", lambda _path: program(tmp_path, "python3", "")
+    )
+    answered(monkeypatch, 0, {"version": "4.3.0", "directory": None, "processes": [process | {"settings": policies}]})
+    (one,) = side_by_side([path], {})
+    assert [row.differences for row in one.rows] == [()]
+    assert {"startsecs", "exitcodes", "startretries", "restart", "stop signal"} <= one.compared
+    path.write_text(f"{text}startretries=4\n")
+    (other,) = side_by_side([path], {})
+    assert [row.differences for row in other.rows] == [
+        (
+            "web:web: startsecs: 5 s in supervisord, 1 s here",
+            "web:web: exitcodes: 0, 2 in supervisord, 0 here",
+            "web:web: startretries: 3 in supervisord, 4 here",
+        )
+    ]
