@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from supervisor.adapters.processes.cgroup_migration import JOIN_AFTER, CgroupMigration
+from supervisor.adapters.processes.cgroup_migration import JOIN_AFTER, JOIN_WITHIN, CgroupMigration
 
 
 class Loop:
@@ -55,3 +55,20 @@ def test_quick_restarts_leave_one_timer() -> None:
     loop.pass_by(JOIN_AFTER)
     assert started.joined == 1
     assert loop.timers == []
+
+
+def test_while_others_are_spawned_all_that_wait_are_moved_with_the_first_that_can_wait_no_longer() -> None:
+    loop: Any = Loop()
+    migration = CgroupMigration(loop, {}, lambda pid: None)
+    spawned: list[Any] = []
+    while not any(process.joined for process in spawned):
+        spawned.append(Process())
+        migration.plan(spawned[-1])
+        loop.pass_by(0.5 * JOIN_AFTER)
+    assert all(process.joined for process in spawned), "one move after another costs the kernel little"
+    assert len(spawned) > 0.9 * JOIN_WITHIN / (0.5 * JOIN_AFTER), "not before"
+    for _ in range(3):
+        spawned.append(Process())
+        migration.plan(spawned[-1])
+        loop.pass_by(0.5 * JOIN_AFTER)
+    assert not any(process.joined for process in spawned[-3:]), "those behind them wait again"
