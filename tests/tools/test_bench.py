@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from scripts.tools.bench import figures, proc, rows, scenarios, table, victims
+from scripts.tools.bench import figures, page, proc, rows, scenarios, table, victims
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,7 @@ def test_rows_are_chosen_by_the_beginning_of_their_key(bench: SimpleNamespace) -
         "start-100",
         "start-1000",
         "start-cpu-1000",
+        "start-5000",
         "beats",
         "beats-10000",
         "beats-late",
@@ -146,3 +148,36 @@ def test_floors_are_no_peers_to_be_beaten(bench: SimpleNamespace) -> None:
     assert found["rows"]["kill-slow"]["verdict"] == "reached"
     assert found["rows"]["kill-slow"]["systems"]["loop"]["median"] == 1.0
     assert found["absent"] == {"other": "no gcc"}
+
+
+def test_a_floor_is_compared_with_where_the_goal_names_it() -> None:
+    goal = figures.Goal(peer="loop", factor=1.5)
+    samples = {"kill-fast": {"ours": [2.0], "peer": [1.0], "loop": [1.0], "abc1234": [9.0]}}
+    kinds = {"floors": ["loop", "abc1234"], "builds": ["abc1234"], "absent": {}, "machine": {}}
+    found = table.as_json([figures.Row("kill-fast", "kill", "ms", goal)], samples, {}, **kinds)  # type: ignore[arg-type]
+    measured = found["rows"]["kill-fast"]
+    assert (measured["verdict"], measured["goal"], measured["compared"]) == ("short", "≤ 1.5 × loop", "loop")
+    goals = [figures.Goal(limit=3.0), figures.Goal(strict=True), figures.Goal(peer="a"), None]
+    texts = [table.goal_text(figures.Row("key", "title", "", goal)) for goal in goals]
+    assert texts == ["≤ 3", "< every peer", "≤ a", ""]
+
+
+def run_of(key: str, load: float, **systems: float) -> dict[str, Any]:
+    measured = {name: {"median": value} for name, value in systems.items()}
+    entry = {"title": key, "unit": "ms", "goal": "≤ peer", "compared": "peer", "verdict": "short", "systems": measured}
+    about = {"cpus": 2, "kernel": "6.1-x", "python": "3.11", "load_before": load}
+    versions = {name: f"v-{name}" for name in systems}
+    told = {"machine": about, "versions": versions, "builds": ["abc1234"]}
+    return {**told, "absent": {"other": "no gcc"}, "rows": {key: entry}}
+
+
+def test_the_page_has_this_build_beside_an_earlier_one_and_a_peer() -> None:
+    first = run_of("burst", 1.0, ours=9.0, abc1234=12.0, peer=8.0)
+    again = run_of("kill-fast", 3.0, ours=7.0, peer=6.0)
+    text = page.section([first, run_of("kill-fast", 2.0, ours=99.0, peer=1.0), again])
+    assert "| figure | unit | build before (`abc1234`) | this build | peer or floor | goal | reached |" in text
+    assert "| burst | ms | 12 | 9 | peer 8 | ≤ peer | **no** |" in text
+    assert "| kill-fast | ms | – | 7 | peer 6 | ≤ peer | **no** |" in text, "the last run counts"
+    assert text.index("| kill-fast |") < text.index("| burst |"), "the order of the bench"
+    assert "(load before: 1.0 to 3.0)" in text
+    assert "Left out: other (no gcc)." in text

@@ -16,7 +16,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 NAMED = re.compile(r"`((?:scripts|supervisor|tests|docs|examples)/[\w./-]+)(?=[`\s:])")
 IN_THE_PACKAGE = re.compile(r"`((?:adapters|cli|config|core|daemon|dashboard|detectorlab|display)/[\w/]+\.\w+)`")
 MARKS = {
-    "docs/benchmarks.md": ("<!-- bench: scripts/bench -->", "<!-- comparison: scripts/comparison -->"),
+    "docs/benchmarks.md": ("<!-- comparison: scripts/comparison -->",),
+    "docs/performance.md": ("<!-- bench: scripts/bench -->",),
     "docs/comparison.md": ("<!-- comparison: scripts/comparison -->",),
     "ARCHITECTURE.md": ("<!-- diagram: scripts/diagram -->",),
 }

@@ -18,7 +18,20 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts.tools.bench import commands, demand, page, peers, scenarios, scrape, subreaper, table, victims, watching
+from scripts.tools.bench import (
+    capturing,
+    commands,
+    demand,
+    page,
+    peers,
+    scaling,
+    scenarios,
+    scrape,
+    subreaper,
+    table,
+    victims,
+    watching,
+)
 from scripts.tools.bench.figures import OURS, Row, median, select_rows
 from scripts.tools.bench.install import Absent
 from scripts.tools.bench.peers.base import Peer
@@ -38,7 +51,16 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="measure all systems so often, in turn [1]")
     parser.add_argument("--without-ours", action="store_true", help="measure the peers alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there as well")
-    parser.add_argument("--docs", action="store_true", help="write the table into docs/benchmarks.md as well")
+    parser.add_argument("--docs", action="store_true", help="write the tables into docs/performance.md as well")
+    parser.add_argument(
+        "--docs-from",
+        dest="measured",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="only write the tables, from what --json wrote; of a row that several files have, the last one counts",
+    )
     parser.add_argument("--detectors", action="store_true", help="only the failure detectors: time a beat, and memory")
     parser.add_argument("--balancing", action="store_true", help="only HAProxy in front of replicas: lost requests")
     parser.add_argument("--web", action="store_true", help="only the web view in chromium: paint, change, CPU time")
@@ -72,6 +94,7 @@ class Run:
         self.versions: dict[str, str] = {}
         self.absent: dict[str, str] = {}
         self.floors: list[str] = []
+        self.builds: list[str] = []
 
     def measure(self, kind: type[Peer]) -> None:
         """Measure one system; what fails is reported and left out, and the run continues."""
@@ -88,10 +111,14 @@ class Run:
             self._say(kind.name, f"left out: {error}", "yellow")
         else:
             self.versions[peer.name] = version
-            if peer.is_floor and peer.name not in self.floors:
+            if (peer.is_floor or peer.is_build) and peer.name not in self.floors:
                 self.floors.append(peer.name)
+            if peer.is_build and peer.name not in self.builds:
+                self.builds.append(peer.name)
             for scenario in (
                 *scenarios.SCENARIOS,
+                capturing.capture,
+                scaling.thousands,
                 *watching.SCENARIOS,
                 commands.commands,
                 scrape.scrape,
@@ -148,6 +175,9 @@ def main(argv: list[str]) -> int:
     if arguments.list:
         print("\n".join(f"{row.key:16} {row.title} [{row.unit}]" for row in ROWS))
         return 0
+    if arguments.measured:
+        page.write([json.loads(file.read_text()) for file in arguments.measured])
+        return 0
     if arguments.detectors:
         from scripts.tools.bench.detectors import detectors
 
@@ -170,16 +200,17 @@ def main(argv: list[str]) -> int:
         except FileNotFoundError as error:
             print(f"The bench is skipped: {error}", file=sys.stderr)
             return 0
-        for kind in arguments.systems * arguments.rounds:
-            run.measure(kind)
+        for turn in range(arguments.rounds):  # to and fro: what one leaves behind slows the next one down
+            for kind in arguments.systems[:: -1 if turn % 2 else 1]:
+                run.measure(kind)
     # Without a terminal a folded table is hard to read: print it in full width.
     console = Console() if sys.stdout.isatty() else Console(width=250)
     table.render(console, arguments.rows, run.samples, list(run.versions), run.floors, run.absent, about["load_before"])
+    found = table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about, run.builds)
     if arguments.json is not None:
-        found = table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about)
         arguments.json.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if arguments.docs:
-        page.write(table.as_json(arguments.rows, run.samples, run.versions, run.floors, run.absent, about))
+        page.write([found])
     return 0
 
 

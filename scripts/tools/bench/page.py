@@ -1,50 +1,92 @@
-"""Writes the table of docs/benchmarks.md."""
+"""Writes the tables of docs/performance.md."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[3] / "docs" / "benchmarks.md"
+from scripts.tools.bench.figures import OURS
+from scripts.tools.bench.rows import ROWS
+
+PAGE = Path(__file__).parents[3] / "docs" / "performance.md"
 BEGIN, END = "<!-- bench: scripts/bench -->", "<!-- end of bench -->"
 MARKS = {"reached": "yes", "short": "**no**"}
+Found = Mapping[str, Any]
+"""What one run has measured (table.as_json)."""
 
 
-def write(found: dict[str, Any]) -> None:
-    """Write the table between its marks."""
+def write(runs: Sequence[Found]) -> None:
+    """Write the tables between their marks."""
     text = PAGE.read_text()
     pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{section(found)}\n{END}", text))
+    PAGE.write_text(pattern.sub(lambda _: f"{BEGIN}\n{section(runs)}\n{END}", text))
 
 
-def section(found: dict[str, Any]) -> str:
-    """Markdown: what was measured, the table, and the rows that fall short of their goal."""
-    about, systems = found["machine"], list(found["versions"])
-    short = [row["title"] for row in found["rows"].values() if row["verdict"] == "short"]
-    named = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    today = datetime.now(UTC).date().isoformat()
-    kernel = about["kernel"].partition("-")[0]
+def section(runs: Sequence[Found]) -> str:
+    """Markdown: what was measured, each figure beside its goal, and all systems side by side."""
+    rows = _rows(runs)
+    versions = {name: version for run in runs for name, version in run["versions"].items()}
+    builds = [name for name in versions if any(name in run.get("builds", ()) for run in runs)]
+    about = runs[-1]["machine"]
+    named = ", ".join(f"{name} {version}" for name, version in versions.items() if name not in builds)
+    loads = sorted(run["machine"]["load_before"] for run in runs)
+    load = f"{loads[0]:.1f}" if len(loads) == 1 else f"{loads[0]:.1f} to {loads[-1]:.1f}"
     lines = [
-        f"`scripts/bench` measured this on {today}, all in one run, on {about['cpus']} cores with Linux {kernel} and",
-        f"Python {about['python']} (load before: {about['load_before']:.1f}): {named}.",
-        "Medians, with one static C victim; the loops are floors, not peers.",
+        f"`scripts/bench` measured this on {datetime.now(UTC).date().isoformat()} on {about['cpus']} cores with Linux",
+        f"{about['kernel'].partition('-')[0]} and Python {about['python']} (load before: {load}), each row in one run:",
+        f"{named}.",
+        "Medians, with one static C victim; what is called bare, and the shell loop, are floors, not peers.",
         "",
-        "| figure | unit | " + " | ".join(systems) + " | goal reached |",
-        "| --- | --- | " + " | ".join("---:" for _ in systems) + " | --- |",
+        *_goals(rows, builds),
+        "",
+        "All systems:",
+        "",
+        *_all(rows, [name for name in versions if name not in builds]),
     ]
-    for row in found["rows"].values():
-        cells = [_cell(row["systems"].get(system)) for system in systems]
-        lines.append(f"| {row['title']} | {row['unit']} | {' | '.join(cells)} | {MARKS.get(row['verdict'], '')} |")
-    if short:
-        lines += ["", f"Short of its goal: {'; '.join(short)}."]
-    for system, reason in found["absent"].items():
+    absent = {system: reason for run in runs for system, reason in run["absent"].items() if system not in versions}
+    for system, reason in absent.items():
         lines += ["", f"Left out: {system} ({reason})."]
     return "\n".join(lines)
 
 
-def _cell(measured: dict[str, Any] | None) -> str:
+def _rows(runs: Sequence[Found]) -> dict[str, Any]:
+    """The rows that were measured, in the order of the bench; the last run that has one counts."""
+    found = {key: row for run in runs for key, row in run["rows"].items() if OURS in row["systems"]}
+    return {row.key: found[row.key] for row in ROWS if row.key in found}
+
+
+def _goals(rows: Mapping[str, Any], builds: Sequence[str]) -> list[str]:
+    before = ", ".join(f"`{name}`" for name in builds)
+    lines = [
+        f"| figure | unit | build before ({before}) | this build | peer or floor | goal | reached |",
+        "| --- | --- | ---: | ---: | --- | --- | --- |",
+    ]
+    for row in rows.values():
+        systems, other = row["systems"], row["compared"]
+        earlier = next((_cell(systems[name]) for name in builds if name in systems), "–")
+        beside = f"{other} {_cell(systems[other])}" if other is not None else ""
+        cells = [row["title"], row["unit"], earlier, _cell(systems[OURS]), beside, row["goal"]]
+        lines.append(f"| {' | '.join(cells)} | {MARKS.get(row['verdict'], '')} |")
+    return lines
+
+
+def _all(rows: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those rows that more systems have than this one."""
+    lines = [
+        "| figure | unit | " + " | ".join(names) + " |",
+        "| --- | --- | " + " | ".join("---:" for _ in names) + " |",
+    ]
+    for row in rows.values():
+        if sum(name in row["systems"] for name in names) > 1:
+            cells = [_cell(row["systems"].get(name)) for name in names]
+            lines.append(f"| {row['title']} | {row['unit']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _cell(measured: Mapping[str, Any] | None) -> str:
     if measured is None:
         return "–"
     value = measured["median"]

@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from scripts.tools.bench import proc, subreaper
 from scripts.tools.bench.figures import OURS, slope
 from scripts.tools.bench.peers.base import Beats, Peer, Service
-from scripts.tools.bench.victims import LINE_BYTES, LINES_PER_BLOCK, Journal, Kind, Record, TooLate, check_lines
+from scripts.tools.bench.victims import Journal, Kind, Record, TooLate
 
 MS, SECOND = 1e6, 1e9  # in nanoseconds
 MIB, KIB = 1024 * 1024, 1024
@@ -74,11 +75,9 @@ class Bench:
     wanted: Callable[[str], bool]
     rng: random.Random = field(default_factory=random.Random)
 
-    def service(
-        self, ident: int, *mode: str, capture: bool = False, beats: Beats = Beats.NONE, extra: str = ""
-    ) -> Service:
+    def service(self, ident: int, *mode: str, capture: bool = False, beats: Beats = Beats.NONE, **more: Any) -> Service:
         argv = (str(self.victim), str(self.journal.path), str(ident), *(mode or ("pause",)))
-        return Service(ident, argv, capture, beats, extra)
+        return Service(ident, argv, capture, beats, **more)
 
     @contextlib.contextmanager
     def running(
@@ -192,13 +191,6 @@ def hang(bench: Bench, peer: Peer) -> None:
                 bench.record(key, (back.ns - hung.ns) / MS)
 
 
-def capture(bench: Bench, peer: Peer) -> None:
-    if not bench.wants("capture-rate", "capture-cpu", "capture-damage"):
-        return
-    for _ in range(bench.effort.captures):
-        _capture_once(bench, peer)
-
-
 def many(bench: Bench, peer: Peer) -> None:
     if peer.name != OURS or not bench.wants("many-running", "many-start"):
         return
@@ -213,41 +205,7 @@ def many(bench: Bench, peer: Peer) -> None:
         peer.soft_files = None
 
 
-SCENARIOS = (single_kills, hundred, thousand, beats, hang, capture, many)
-
-
-def _capture_once(bench: Bench, peer: Peer) -> None:
-    blocks = bench.effort.capture_blocks
-    lines = blocks * LINES_PER_BLOCK
-    gate = bench.scratch / "gate"
-    os.mkfifo(gate)
-    try:
-        with bench.running(peer, [bench.service(0, "chatty", str(gate), str(blocks), capture=True)]):
-            time.sleep(1.0)
-            before = proc.usage(peer.processes())
-            with open(gate, "wb"):
-                [done] = bench.journal.wait([0], 0, START_TIMEOUT_S, Kind.DONE)
-            opened = bench.journal.latest(0, Kind.OPENED)
-            arrived = max(done.ns, _when_written(peer, lines * LINE_BYTES))
-            size = lines * LINE_BYTES
-            bench.record("capture-rate", size / 1e6 / ((arrived - opened.ns) / SECOND))
-            time.sleep(0.5)
-            used = proc.usage(peer.processes()) - before
-            bench.record("capture-cpu", used.cpu_ns / SECOND / (size / 1e9))
-            bench.record("capture-damage", float(check_lines(peer.logs(), lines).total))
-    finally:
-        gate.unlink()
-
-
-def _when_written(peer: Peer, size: int, timeout: float = 30.0) -> int:
-    """The time (CLOCK_MONOTONIC, ns) when the log files together hold `size` bytes; 0 if that takes too long."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        now = time.monotonic_ns()
-        if sum(path.stat().st_size for path in peer.logs()) >= size:
-            return now
-        time.sleep(0.002)
-    return 0
+SCENARIOS = (single_kills, hundred, thousand, beats, hang, many)
 
 
 SETTLE_S = 10.0
@@ -325,7 +283,8 @@ def _stop(bench: Bench, peer: Peer) -> None:
     poll.close()
     if not left:
         bench.record("stop-gone", (gone - began) / MS)
-        bench.record("stop-return", (returned - began) / MS)
+        if returned >= gone:  # else it has not waited for all of them
+            bench.record("stop-return", (returned - began) / MS)
 
 
 def kill(bench: Bench, ids: range | list[int]) -> int:

@@ -30,6 +30,14 @@ def medians_of(samples: Samples, key: str) -> dict[str, float]:
     return {system: value for system, value in found.items() if value is not None}
 
 
+def compared_with(row: Row, medians: Mapping[str, float], others: Sequence[str]) -> dict[str, float]:
+    """The figures that a goal is about: those of the peers, and of a floor that the goal names.
+
+    `others`: the systems that are no peers, floors and earlier builds."""
+    named = row.goal.peer if row.goal is not None else None
+    return {system: v for system, v in medians.items() if system != OURS and (system not in others or system == named)}
+
+
 def render(
     console: Console,
     rows: Sequence[Row],
@@ -61,7 +69,7 @@ def render(
 
 def _cells(row: Row, medians: Mapping[str, float], systems: Sequence[str], floors: Sequence[str]) -> list[str | Text]:
     ours = medians.get(OURS)
-    peers = {system: value for system, value in medians.items() if system != OURS and system not in floors}
+    peers = compared_with(row, medians, floors)
     verdict = judge(row, ours, peers)
     figures: list[str | Text] = [
         Text(_figure(row, medians.get(system)), style=STYLE[verdict] if system == OURS else "") for system in systems
@@ -90,6 +98,17 @@ def _goal(row: Row, peers: Mapping[str, float]) -> str:
     return f"{sign} {bound:g}" if bound == goal.limit else f"{sign} {_figure(row, bound)}"
 
 
+def goal_text(row: Row) -> str:
+    """The goal as it is set: a limit, or a share of the figure of another system."""
+    goal = row.goal
+    if goal is None:
+        return ""
+    sign = "≥" if row.higher_is_better else "<" if goal.strict else "≤"
+    if goal.peer is not None:
+        return f"{sign} {goal.peer}" if goal.factor == 1.0 else f"{sign} {goal.factor:g} × {goal.peer}"
+    return f"{sign} every peer" if goal.limit is None else f"{sign} {goal.limit:g}"
+
+
 def as_json(
     rows: Sequence[Row],
     samples: Samples,
@@ -97,14 +116,21 @@ def as_json(
     floors: Sequence[str],
     absent: Mapping[str, str],
     machine: Mapping[str, Any],
+    builds: Sequence[str] = (),
 ) -> dict[str, Any]:
-    out: dict[str, Any] = {"machine": dict(machine), "versions": dict(versions), "absent": dict(absent), "rows": {}}
+    """What was measured.  `floors`: the systems that are no peers; `builds`: those of them that are earlier builds."""
+    out: dict[str, Any] = {"machine": dict(machine), "versions": dict(versions), "absent": dict(absent)}
+    out |= {"builds": list(builds), "rows": {}}
     for row in rows:
         medians = medians_of(samples, row.key)
-        peers = {system: value for system, value in medians.items() if system != OURS and system not in floors}
+        peers = compared_with(row, medians, floors)
+        nearest = best(peers, higher_is_better=row.higher_is_better)
+        named = row.goal.peer if row.goal is not None and row.goal.peer in peers else None
         out["rows"][row.key] = {
             "title": row.title,
             "unit": row.unit,
+            "goal": goal_text(row),
+            "compared": named or (nearest[0] if nearest is not None else None),
             "verdict": judge(row, medians.get(OURS), peers).name.lower(),
             "systems": {
                 system: {"median": medians[system], "samples": list(values)}

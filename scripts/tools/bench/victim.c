@@ -2,7 +2,8 @@
  *
  *   victim FIFO ID pause
  *   victim FIFO ID beat INTERVAL_MS BEATS    READY=1, then WATCHDOG=1; after BEATS beats it hangs (0: never)
- *   victim FIFO ID chatty GATE BLOCKS        waits for GATE to be opened, then writes BLOCKS x 16384 lines of 100 bytes
+ *   victim FIFO ID chatty GATE BLOCKS SIZE   waits for GATE to be opened, then writes BLOCKS x 16384 lines of 100 bytes,
+ *                                            SIZE bytes with each write
  *
  * A record is one atomic write to FIFO; victims.py reads them.
  */
@@ -19,7 +20,7 @@
 enum kind { STARTED = 1, HUNG = 2, OPENED = 3, DONE = 4 };
 struct record { int64_t ns; uint32_t id, pid, kind, reserved; };
 
-enum { LINE = 100, LINES = 16384, CHUNK = 65536 };  /* LINES * LINE is a multiple of CHUNK; lines straddle the chunks */
+enum { LINE = 100, LINES = 16384 };  /* with writes of 65536 bytes lines straddle the writes */
 static char block[LINES * LINE];
 
 static int64_t now(void) {
@@ -74,7 +75,7 @@ static void write_all(const char *from, size_t size) {
     }
 }
 
-static void chatter(long blocks) {
+static void chatter(long blocks, size_t size) {
     unsigned long number = 0;
     memset(block, '.', sizeof block);
     for (long b = 0; b < blocks; b++) {
@@ -84,7 +85,7 @@ static void chatter(long blocks) {
             line[10] = ' ';
             line[LINE - 1] = '\n';
         }
-        for (size_t at = 0; at < sizeof block; at += CHUNK) write_all(block + at, CHUNK);
+        for (size_t at = 0; at < sizeof block; at += size) write_all(block + at, at + size < sizeof block ? size : sizeof block - at);
     }
 }
 
@@ -95,10 +96,10 @@ int main(int argc, char **argv) {
     int id = atoi(argv[2]);
     report(fifo, id, STARTED, began);
     if (!strcmp(mode, "beat") && argc == 6) beat(fifo, id, atol(argv[4]) * 1000000L, atol(argv[5]));
-    if (!strcmp(mode, "chatty") && argc == 6) {
+    if (!strcmp(mode, "chatty") && argc == 7) {
         int gate = open(argv[4], O_RDONLY | O_CLOEXEC);  /* blocks until the other end is opened */
         report(fifo, id, OPENED, now());
-        chatter(atol(argv[5]));
+        chatter(atol(argv[5]), (size_t)atol(argv[6]));
         report(fifo, id, DONE, now());
         close(gate);
     }

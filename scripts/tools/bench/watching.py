@@ -25,8 +25,8 @@ from supervisor.client import Client
 
 BEATING, EACH_MS = 20, 2
 """10,000 beats a second."""
-PROBED, PROBE_MS = 50, 100
-"""500 probes a second."""
+PROBED = 50
+"""500 probes a second, because each is probed ten times."""
 SHOWN = 200
 SCREEN = struct.pack("HHHH", 50, 160, 0, 0)
 FIRST_PICTURE_S = 10.0
@@ -46,11 +46,10 @@ def many_beats(bench: Bench, peer: Peer) -> None:
 
 def probes(bench: Bench, peer: Peer) -> None:
     for key, keep in (("probe-new", ""), ("probe-kept", ", keep_alive = true")):
-        if not isinstance(peer, Ours) or not bench.wanted(key):
+        if not peer.checks_http or not bench.wanted(key):
             continue
         with _server() as port:
-            heartbeat = f'source = "http", http = "http://127.0.0.1:{port}/", interval = "{PROBE_MS}ms"{keep}'
-            services = [bench.service(i, extra=f"heartbeat = {{ {heartbeat} }}") for i in range(PROBED)]
+            services = [bench.service(i, checked_at=port, extra=keep) for i in range(PROBED)]
             with bench.running(peer, services):
                 time.sleep(bench.effort.settle_s + peer.settle_s)
                 bench.record(key, _share(peer.processes(), bench.effort.idle_s))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.model.spec import BalanceSpec, HeartbeatSpec, Plan, ReadySpec, ServiceSpec, SupervisorSpec
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,18 @@ def test_profiles_are_kept_where_any_service_has_some() -> None:
     assert plan().kept_profiles is None
     assert plan(profiles=("dev",)).kept_profiles == ("dev",)
     assert plan(inactive=(("web", ("dev",)),)).kept_profiles == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "notifies"),
+    [
+        ({}, False),
+        ({"heartbeat": HeartbeatSpec()}, True),
+        ({"heartbeat": HeartbeatSpec(source="http", http="http://127.0.0.1:1/")}, False),
+        ({"ready": ReadySpec(notify=True)}, True),
+        ({"ready": ReadySpec(tcp="127.0.0.1:1")}, False),
+        ({"fd_store": 1}, True),
+    ],
+)
+def test_a_service_notifies_where_it_gets_the_socket_for_that(keys: dict[str, Any], notifies: bool) -> None:
+    assert ServiceSpec(name="web", command=("web",), **keys).notifies is notifies

@@ -30,6 +30,10 @@ class Service:
     argv: tuple[str, ...]
     capture: bool = False
     beats: Beats = Beats.NONE
+    stamped: bool = False
+    """Each captured line gets the time of its arrival."""
+    checked_at: int = 0
+    """The port that is probed over HTTP ten times a second; 0: none."""
     extra: str = ""
     """Further keys, for this supervisor alone."""
 
@@ -53,8 +57,11 @@ class Peer:
 
     name = ""
     skips: frozenset[str] = frozenset()  # keys of rows that this system cannot be measured for
+    is_build = False  # an earlier commit of this repository
     is_floor = False  # not a supervisor, but the least that any of them must cost
     watches_beats = False
+    stamps_lines = False
+    checks_http = False
     ends_politely = False  # must be ended by SIGTERM first, to remove what it made outside `home`
     settle_s = 0.0  # seconds added to the pause before an idle system is measured
     soft_files: int | None = None  # the soft limit of descriptors to launch under

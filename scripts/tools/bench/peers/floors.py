@@ -1,4 +1,4 @@
-"""The least that a restart must cost, in a shell and in Python; not supervisors."""
+"""The least that a restart, and the capture of output, must cost; not supervisors."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from scripts.tools.bench.install import Tools
 from scripts.tools.bench.peers.base import Peer
 
 _NOT_MEASURED = frozenset({"stop", "idle", "pss", "capture", "status"})
+_ONLY_CAPTURE = frozenset(
+    {"kill", "burst", "start", "stop", "idle", "pss", "status", "capture-rate", "capture-lines-rate"}
+)
 
 
 class Shell(Peer):
@@ -52,3 +55,24 @@ class Bare(Peer):
     def daemon(self) -> list[str]:
         loop = Path(__file__).parent.parent / "bareloop.py"
         return [sys.executable, "-I", "-S", str(loop), f"{self.home}/services.json"]
+
+
+class Splice(Peer):
+    """A pipe of 1 MiB and a loop that splices what is in it to the end of a file, and nothing else."""
+
+    name = "bare splice"
+    is_floor = True
+    skips = _ONLY_CAPTURE
+
+    def install(self) -> Tools:
+        return Tools(())
+
+    def version(self) -> str:
+        return f"Python {sys.version.split()[0]}"
+
+    def write(self) -> None:
+        (self.home / "log").mkdir()
+
+    def daemon(self) -> list[str]:
+        loop = Path(__file__).parent.parent / "baresplice.py"
+        return [sys.executable, "-I", "-S", str(loop), f"{self.home}/log/out", *self.services[0].argv]

@@ -17,7 +17,7 @@ class Ours(Peer):
     """The daemon of this repository, with its default ledger and its default capture of output."""
 
     name = OURS
-    watches_beats = True
+    watches_beats = stamps_lines = checks_http = True
     ends_politely = True  # removes its cgroups
 
     def install(self) -> Tools:
@@ -27,6 +27,7 @@ class Ours(Peer):
         return self.output_of(self.tools["supervisor"], "--version").split()[-1]
 
     def write(self) -> None:
+        stamped = str(any(service.stamped for service in self.services)).lower()
         parts = [
             f"""
 [supervisor]
@@ -37,7 +38,7 @@ state_dir = "{self.home}/state"
 [defaults]
 stop_timeout = "10s"
 restart = {{ policy = "always", backoff = "fixed", initial = "0s", jitter = 0.0, max_restarts = 1000000 }}
-log = {{ max_size = "50MiB", keep = 20, compress = false }}
+log = {{ max_size = "50MiB", keep = 20, compress = false, timestamps = {stamped} }}
 """
         ]
         parts.extend(self._service(service) for service in self.services)
@@ -48,6 +49,10 @@ log = {{ max_size = "50MiB", keep = 20, compress = false }}
 
     def stop_all(self) -> list[str]:
         return [self.tools["supervisor"], "stop", "-f", self._file()]
+
+    def down(self) -> list[str]:
+        """The command that stops everything and the daemon."""
+        return [self.tools["supervisor"], "down", "-f", self._file()]
 
     def status(self) -> list[str]:
         return [self.tools["supervisor"], "status", "-f", self._file()]
@@ -68,6 +73,9 @@ log = {{ max_size = "50MiB", keep = 20, compress = false }}
         if service.beats is not Beats.NONE:
             lines.append("ready = { notify = true }")
             lines.append(f'heartbeat = {{ source = "notify", interval = "100ms", {HEARTBEATS[service.beats]} }}')
-        if service.extra:
+        if service.checked_at:
+            url = f"http://127.0.0.1:{service.checked_at}/"
+            lines.append(f'heartbeat = {{ source = "http", http = "{url}", interval = "100ms"{service.extra} }}')
+        elif service.extra:
             lines.append(service.extra)
         return "\n".join([*lines, ""])

@@ -30,6 +30,7 @@ def revision(commit: str) -> type[Ours]:
 
     class Revision(Ours):
         name = full[:7]
+        is_build = True
 
         def install(self) -> Tools:
             return _install(full)

@@ -10,6 +10,7 @@ class S6(Peer):
     """s6: an s6-supervise per service, an s6-log where capture is measured. Two starts are at least a second apart."""
 
     name = "s6"
+    stamps_lines = True
     skips = frozenset({"status", "stop-return"})  # one s6-svstat shows one service; s6-svscanctl does not wait
 
     def install(self) -> Tools:
@@ -25,7 +26,7 @@ class S6(Peer):
             write_script(folder / "run", f"exec {service.line}")
             if service.capture:
                 (folder / "log").mkdir()
-                action = f"n{ROTATED_FILES} s{ROTATE_AT_BYTES} {self.home}/log"
+                action = f"{'T ' if service.stamped else ''}n{ROTATED_FILES} s{ROTATE_AT_BYTES} {self.home}/log"
                 write_script(folder / "log" / "run", f"exec {self.tools['s6-log']} {action}")
 
     def environment(self) -> dict[str, str]:
