@@ -313,8 +313,11 @@ def report_of_mode(options: argparse.Namespace, say: Callable[[str], None]) -> d
         return rollouts(options.rollouts, seed, say)
     if options.cluster:
         from scripts.tools.chaos.cluster import cluster
+        from scripts.tools.chaos.cluster_side_by_side import side_by_side
 
-        return cluster(options.cluster, seed, say)
+        if options.side_by_side > 1:
+            return side_by_side(options.side_by_side, options.cluster, seed, seconds, say)
+        return cluster(options.cluster, seed, say, options.only, seconds)
     if options.suspicion:
         from scripts.tools.chaos.suspicion import suspicion
 
@@ -370,6 +373,14 @@ def main() -> int:
     parser.add_argument(
         "--cluster", type=int, metavar="N", help="so many faults in a cluster of three hosts on ZooKeeper (root)"
     )
+    parser.add_argument(
+        "--side-by-side",
+        type=int,
+        default=1,
+        metavar="M",
+        help="with --cluster: the faults are shared by M clusters [1]",
+    )
+    parser.add_argument("--only", default="", metavar="KIND", help="with --cluster: faults of this kind [all]")
     parser.add_argument(
         "--suspicion",
         type=int,

@@ -2,28 +2,32 @@
 
 An exclusive service and a spread one tell an observer of each run: when it began, under what epoch, and when the last
 process of its tree had ended, by one clock.  A violation is two runs of a slot at a time, an epoch that does not grow,
-a slot that is free for longer than it may be, or one that never comes back.
+a tree that outlives its lease, a slot that is free for longer than it may be, or one that never comes back.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from scripts.tools.chaos.cluster_network import NODES, Network
+from scripts.tools.chaos.cluster_judge import ENDS_ALL, LATE, NO_CONTACT, tell_figures, verdict
+from scripts.tools.chaos.cluster_network import MIDDLE, NODES, Network
 from scripts.tools.chaos.cluster_observer import Observer, Run
+from scripts.tools.chaos.cluster_slots import Slots
+from scripts.tools.chaos.pressure import pressure, quota_is_there, starved
 from scripts.tools.chaos.private_daemon import JSON, ROOT, tell
 from supervisor.client import Client
 from supervisor.errors import SupervisorError
@@ -34,8 +38,8 @@ BOUND = SESSION + 2 * TICK + STOP + CONTACT
 """Seconds for which a slot may be free although two hosts reach each other."""
 LASTS = 1.5 * SESSION
 """Seconds of a fault that does not end by itself: longer than the session."""
-SETTLED_WITHIN = 90.0
-LOOPS, KNOWN_AFTER = 8, 2.0
+SETTLED_WITHIN, BEGUN_WITHIN, LOOKS_EACH = 180.0, 300.0, 0.3
+LOOPS, KNOWN_AFTER, MOST_DRAINS = 8, 2.0, 10
 PARTS = ("cluster-agent", "cluster-deadman")
 SLOTS = ("scheduler", "web@1", "web@2")
 TOML = """
@@ -59,6 +63,11 @@ placement = {{ mode = "spread", instances = 2 }}
 """
 
 
+def hosts_of(network: Network) -> str:
+    """The servers and the chroot."""
+    return ",".join(f"{network.address[one]}:2181" for one in NODES) + "/chaos"
+
+
 class Host:
     """One member: its daemon and its ZooKeeper server."""
 
@@ -75,7 +84,7 @@ class Host:
             *(f"server.{n + 1}={network.address[one]}:2888:3888" for n, one in enumerate(NODES)),
         ]  # fmt: skip
         (self.place / "zoo.cfg").write_text("\n".join(lines) + "\n")
-        hosts = ",".join(f"{network.address[one]}:2181" for one in NODES) + "/chaos"
+        hosts = hosts_of(network)
         program = ROOT / "scripts" / "tools" / "chaos" / "placed_program.py"
         (self.place / "services.toml").write_text(
             TOML.format(
@@ -92,7 +101,7 @@ class Host:
             with (self.place / "zk.log").open("ab") as log:
                 self.server = subprocess.Popen(
                     [*self.network.enter(self.node), *command, main, str(self.place / "zoo.cfg")],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
 
     def stop_server(self) -> None:
@@ -153,44 +162,58 @@ class Host:
         return bool(word) and word["engine"]["state"] == "connected" and held == len(SLOTS) and here
 
     def end(self) -> None:
-        subprocess.run(self.command("down"), capture_output=True, check=False, timeout=60)
+        parts = []
+        with suppress(SupervisorError, OSError):
+            parts = [os.pidfd_open(pid) for pid in self.pids(*PARTS)]
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(self.command("down"), capture_output=True, check=False, timeout=60)
         if self.daemon is not None:
             with suppress(subprocess.TimeoutExpired):
                 self.daemon.wait(20)
             self.daemon.kill()
+        for fd in parts:  # of a daemon that did not end in time
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+            os.close(fd)
         self.stop_server()
 
 
 class Cluster:
     """Three hosts, the faults, and what was seen."""
 
-    def __init__(self, place: Path, network: Network, observer: Observer, dice: random.Random) -> None:
-        self.network, self.observer, self.dice = network, observer, dice
+    def __init__(
+        self, place: Path, network: Network, observer: Observer, dice: random.Random, slots: Slots | None = None
+    ) -> None:
+        self.network, self.observer, self.dice, self.slots = network, observer, dice, slots
         self.hosts = {node: Host(network, node, place) for node in NODES}
 
-    def settle(self) -> str:
+    def settle(self, within: float = SETTLED_WITHIN) -> str:
         """All is as it should be; or what is not, in time."""
         for host in self.hosts.values():
             host.start_server()
             host.start()
-        deadline = time.monotonic() + SETTLED_WITHIN
+        deadline = time.monotonic() + within
         while time.monotonic() < deadline:
-            running = {run.instance for run in self.observer.runs if run.gone is None}
-            if running == set(SLOTS) and all(host.settled() for host in self.hosts.values()):
+            running = {run.instance: run.epoch for run in self.observer.runs if run.gone is None}
+            owned = self.slots is None or running == self.slots.owner
+            if set(running) == set(SLOTS) and owned and all(host.settled() for host in self.hosts.values()):
                 return ""
-            time.sleep(0.1)
-        missing = sorted(set(SLOTS) - {run.instance for run in self.observer.runs if run.gone is None})
-        words = {node: host.word().get("engine") for node, host in self.hosts.items()}
-        return f"not settled after {SETTLED_WITHIN:g} s: {missing} do not run; {words}"
+            time.sleep(LOOKS_EACH)
+        running = {run.instance: run.epoch for run in self.observer.runs if run.gone is None}
+        owners = self.slots.owner if self.slots is not None else {}
+        words = {node: host.word() for node, host in self.hosts.items()}
+        short = {n: [w.get(k) for k in ("engine", "nowhere", "problems", "members")] for n, w in words.items()}
+        return f"not settled after {within:g} s: epochs that run {running}, that are owned {owners}; {short}"
 
     def owner(self) -> str:
-        return next(
-            run.node for run in reversed(self.observer.runs) if run.instance == "scheduler" and run.gone is None
-        )
+        """The host on which the scheduler runs; empty: it does not run."""
+        runs = reversed(self.observer.runs)
+        return next((run.node for run in runs if run.instance == "scheduler" and run.gone is None), "")
 
     def victim(self) -> Host:
         """The owner in two of three cases."""
-        return self.hosts[self.owner() if self.dice.random() < 2 / 3 else self.dice.choice(NODES)]
+        owner, other = self.owner(), self.dice.choice(NODES)
+        return self.hosts[owner if owner and self.dice.random() < 2 / 3 else other]
 
     # -- faults: each returns when it is over ------------------------------------------------------------------------
 
@@ -256,6 +279,11 @@ class Cluster:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
+    def starve(self, host: Host, names: tuple[str, ...]) -> None:
+        """They run, but for a millisecond in ten seconds or so."""
+        with starved(host.pids(*names)):
+            time.sleep(LASTS)
+
     def host_dies(self, host: Host) -> None:
         """The daemon first: what it misses it would start again."""
         mains = host.pids("daemon", "cluster-agent", "cluster-deadman", *SLOTS)
@@ -301,6 +329,8 @@ class Cluster:
         for name, names in parts.items():
             found[f"{name} killed"] = partial(self.killed, names=names)
             found[f"{name} stopped"] = partial(self.stopped, names=names)
+            if quota_is_there():
+                found[f"{name} starved"] = partial(self.starve, names=names)
         return found
 
 
@@ -310,58 +340,87 @@ def needs() -> None:
         raise SystemExit("needs root, Debian's zookeeper, and ip, tc and nsenter")
 
 
-def cluster(count: int, seed: int, say: Callable[[str], None], only: str = "") -> JSON:
-    """`count` faults; `only`: of this kind."""
+def cluster(count: int, seed: int, say: Callable[[str], None], only: str = "", seconds: float | None = None) -> JSON:
+    """`count` faults; `only`: of this kind; `seconds`: none begins later."""
     needs()
     dice = random.Random(seed)
-    report: JSON = {"faults": 0, "violations": [], "takeovers": {}, "drains": [], "seed": seed}
-    with place_of_hosts() as place, Network() as network, Observer(place / "observer.sock") as observer:
-        world = Cluster(place, network, observer, dice)
+    report: JSON = {"faults": 0, "violations": [], "kinds": {}, "trees": {}, "takeovers": {}, "seed": seed, "runs": 0}
+    report["late"] = []
+    until = time.monotonic() + seconds if seconds is not None else float("inf")
+    with (
+        place_of_hosts(lambda: report["violations"], say) as place,
+        Network() as network,
+        Observer(place / "observer.sock") as observer,
+        Slots(network.enter(MIDDLE), hosts_of(network), SLOTS) as slots,
+    ):
+        world = Cluster(place, network, observer, dice, slots)
         try:
-            if wrong := world.settle():
+            if wrong := world.settle(BEGUN_WITHIN):
                 raise SystemExit(wrong)
             kinds = world.faults()
             order: list[str] = []
-            for number in range(count):
+            for _ in range(count):
+                if time.monotonic() > until:
+                    break
                 if not order:
                     order = [only] if only else dice.sample(sorted(kinds), len(kinds))
                 kind, host = order.pop(), world.victim()
-                _one(world, kind, kinds[kind], host, report, say, number)
-            for _ in range(max(1, count // 6)):
-                _one(world, "drain", world.drain, world.hosts[world.owner()], report, say, -1)
+                _one(world, kind, kinds[kind], host, report, say)
+                report["faults"] += 1
+            for _ in range(max(1, min(report["faults"], MOST_DRAINS * 6) // 6)):
+                _one(world, "drain", world.drain, world.victim(), report, say)
+        except KeyboardInterrupt:
+            say("interrupted")
         finally:
+            report["violations"] += observer.violations()
+            report["runs"] = len(observer.runs)
             for one in world.hosts.values():
                 one.end()
-        report["violations"] += observer.violations()
-        report["runs"] = len(observer.runs)
-    for name in ("drain", "host dies"):
-        if taken := report["takeovers"].get(name):
-            say(f"{name}: median {statistics.median(taken):.2f} s, worst {max(taken):.2f} s of {len(taken)}")
+            seen = [asdict(run) | {"unowned": slots.gone(run.instance, run.epoch)} for run in observer.runs]
+            clock = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            (place / "seen.json").write_text(json.dumps({"clock": clock, "report": report, "runs": seen}, indent=1))
+    tell_figures(report, say)
     return tell(report, say)
 
 
 def _one(
-    world: Cluster, kind: str, fault: Callable[[Host], None], host: Host, report: JSON, say: Callable[[str], None],
-    number: int,
-) -> None:  # fmt: skip
+    world: Cluster, kind: str, fault: Callable[[Host], None], host: Host, report: JSON, say: Callable[[str], None]
+) -> None:
+    assert world.slots is not None
     owned = [run for run in world.observer.runs if run.gone is None]
-    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began, waited = time.clock_gettime(time.CLOCK_BOOTTIME), pressure()
     fault(host)
+    lasted = time.clock_gettime(time.CLOCK_BOOTTIME) - began
     wrong = world.settle()
+    busy = (pressure() - waited) / (time.clock_gettime(time.CLOCK_BOOTTIME) - began)
     free = [(run, *_followed(world.observer.runs, run)) for run in owned if run.gone is not None]
     gaps = [nxt.begin - (run.gone or 0.0) for run, nxt in free if nxt is not None]
-    report["faults"] += number >= 0
+    report["kinds"][kind] = report["kinds"].get(kind, 0) + 1
     report["takeovers"].setdefault(kind, []).extend(round(gap, 2) for gap in gaps)
     left = ", ".join(
         f"{run.instance} ended after {(run.gone or 0.0) - began:.1f} s, free for {nxt.begin - (run.gone or 0.0):.2f} s"
         for run, nxt in free
         if nxt is not None
     )
-    say(f"{number + 1:3} {kind} ({host.node}): {left or 'nothing ended'}")
-    if wrong:
-        report["violations"].append(f"{kind} ({host.node}): {wrong}")
-    bound = BOUND + (LASTS + SESSION if kind == "ensemble down" else 0.0)
-    report["violations"] += [f"{kind}: a slot was free for {gap:.1f} s" for gap in gaps if gap > bound]
+    number = f"{time.strftime('%T')} {report['faults'] + 1:3}"
+    say(f"{number} {kind} ({host.node}): {left or 'nothing ended'}; pressure {busy:.0%}")
+    found: list[str] = [f"{kind} ({host.node}): {wrong}"] if wrong else []
+    trees = report["trees"].setdefault(kind, {})
+    for run in owned:
+        hit = kind == ENDS_ALL or run.node == host.node
+        unowned = world.slots.gone(run.instance, run.epoch)
+        said = verdict(run, began, SESSION, unowned, no_contact=hit and kind in NO_CONTACT)
+        if hit:
+            trees[said] = trees.get(said, 0) + 1
+        if said == LATE:
+            found.append(f"{kind} ({host.node}) at {began:.2f} s: {run} outlived its lease; unowned at {unowned}")
+    bound = BOUND + (lasted + SESSION if kind == ENDS_ALL else 0.0)
+    free_for = [f"a slot was free for {gap:.1f} s; pressure {busy:.0%}" for gap in gaps if gap > bound]
+    late = [f"{kind} ({host.node}): {text}" for text in free_for]
+    for text in (*found, *late):
+        say(f"  {text}")
+    report["late"] += late
+    report["violations"] += found
 
 
 def _followed(runs: list[Run], run: Run) -> tuple[Run | None]:
@@ -376,6 +435,13 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def place_of_hosts() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name:
-        yield Path(name)
+def place_of_hosts(keep: Callable[[], object] = bool, say: Callable[[str], None] = print) -> Iterator[Path]:
+    """A folder for files and logs of all hosts; `keep`: whether it is left for a look into the logs."""
+    place = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        yield place
+    finally:
+        if keep():
+            say(f"logs, and what was seen of each run: {place}")
+        else:
+            shutil.rmtree(place, ignore_errors=True)

@@ -11,21 +11,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 NODES = ("a", "b", "c")
+MIDDLE = "m"
+"""The namespace of the bridge: it reaches every host whose link is up, and no fault is made there."""
 NETWORK = "10.77.77"
 
 
 class Network:
-    """`address[node]`; `enter(node)` begins a command that runs in a namespace."""
+    """`address[node]`; `enter(node)` begins a command that runs in a namespace, MIDDLE being that of the bridge.
+
+    Several of them, each in a process of its own, do not see each other."""
 
     def __init__(self) -> None:
         self.address = {node: f"{NETWORK}.{n + 1}" for n, node in enumerate(NODES)}
         self._spaces = {node: f"chaos{os.getpid()}{node}" for node in NODES}
-        self._middle = f"chaos{os.getpid()}m"
+        self._middle = f"chaos{os.getpid()}{MIDDLE}"
 
     def __enter__(self) -> Network:
         try:
             _run("ip", "netns", "add", self._middle)
             _run("ip", "-n", self._middle, "link", "add", "bridge", "type", "bridge")
+            _run("ip", "-n", self._middle, "address", "add", f"{NETWORK}.254/24", "dev", "bridge")
             _run("ip", "-n", self._middle, "link", "set", "bridge", "up")
             for node, space in self._spaces.items():
                 _run("ip", "netns", "add", space)
@@ -47,7 +52,7 @@ class Network:
             subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
 
     def enter(self, node: str) -> list[str]:
-        return ["nsenter", f"--net=/run/netns/{self._spaces[node]}"]
+        return ["nsenter", f"--net=/run/netns/{self._middle if node == MIDDLE else self._spaces[node]}"]
 
     @contextmanager
     def down(self, node: str) -> Iterator[None]:

@@ -11,11 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+LOOKS_EACH = 0.1
+"""Seconds between two looks; more show that the observer itself did not get a processor."""
+
 
 @dataclass
 class Run:
     """One run of an instance.  Moments are seconds of CLOCK_BOOTTIME; `said_end`: its program ended in order; `gone`:
-    when the last process of its tree had ended; `alone`: no other tree of its slot was there when it began."""
+    when the last process of its tree was seen to have ended; `gone_after`: when it was seen last before that, which is
+    long before only where the observer itself was starved; `alone`: no other tree of its slot was there when it began.
+    """
 
     node: str
     instance: str
@@ -25,6 +30,7 @@ class Run:
     alone: bool
     said_end: float | None = None
     gone: float | None = None
+    gone_after: float = 0.0
 
 
 class Observer:
@@ -41,6 +47,7 @@ class Observer:
         self._open: dict[socket.socket, tuple[bytes, Run | None]] = {}
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ)
+        self._looked = 0.0
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Observer:
@@ -88,7 +95,8 @@ class Observer:
 
     def _watch(self) -> None:
         while True:
-            ready = [key.fileobj for key, _ in self._selector.select()]
+            self._looked = time.clock_gettime(time.CLOCK_BOOTTIME)
+            ready = [key.fileobj for key, _ in self._selector.select(LOOKS_EACH)]
             if self._wake in ready:
                 return
             for sock in list(self._open):  # what ended before another run began is heard first
@@ -111,7 +119,7 @@ class Observer:
             if not data:
                 with self._news:
                     if run is not None:
-                        run.gone = time.clock_gettime(time.CLOCK_BOOTTIME)
+                        run.gone, run.gone_after = time.clock_gettime(time.CLOCK_BOOTTIME), self._looked
                     self._news.notify_all()
                 self._selector.unregister(sock)
                 del self._open[sock]

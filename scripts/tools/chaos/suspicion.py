@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from scripts.tools.chaos.cluster import SESSION, Cluster, Host, needs, place_of_hosts
+from scripts.tools.chaos.cluster import BEGUN_WITHIN, SESSION, Cluster, Host, needs, place_of_hosts
 from scripts.tools.chaos.cluster_network import Network
 from scripts.tools.chaos.cluster_observer import Observer
+from scripts.tools.chaos.pressure import pressure
 from scripts.tools.chaos.private_daemon import JSON, tell
 
 LOSS, LOOPS, STOPS = 0.05, 16, 10
@@ -29,7 +30,7 @@ WISH = 0.3 * SESSION
 """Seconds: cluster.detect_within, as it is by default."""
 SAID = "is under suspicion: its heartbeats"
 SYS_PIDFD_GETFD, SO_ATTACH_FILTER = 438, 26
-HEARD_WITHIN = 60.0
+HEARD_WITHIN = 300.0
 
 
 def suspicion(minutes: int, seed: int, say: Callable[[str], None]) -> JSON:
@@ -41,17 +42,23 @@ def suspicion(minutes: int, seed: int, say: Callable[[str], None]) -> JSON:
         world = Cluster(place, network, observer, dice)
         hosts = list(world.hosts.values())
         try:
-            if wrong := world.settle():
+            if wrong := world.settle(BEGUN_WITHIN):
                 raise SystemExit(wrong)
             _all_heard(hosts)
             before = _said(hosts)
-            for host in hosts:
-                _lose(host.pids("cluster-agent")[0], host.network.address[host.node])
+            agents = [host.pids("cluster-agent") for host in hosts]
+            for host, (pid,) in zip(hosts, agents, strict=True):
+                _lose(pid, host.network.address[host.node])
+            waited = pressure()
             with _loops():
                 time.sleep(60.0 * minutes)
+            report["pressure"] = busy = (pressure() - waited) / (60.0 * minutes)
+            if agents != [host.pids("cluster-agent") for host in hosts]:
+                report["violations"].append("an agent was started again, and has lost nothing since then")
             report["false"] = false = _said(hosts) - before
             report["lost"] = lost = sum(_dropped(host.pids("cluster-agent")[0]) for host in hosts)
-            say(f"{minutes} min, {lost} heartbeats lost, {LOOPS} busy loops: {false} false suspicions")
+            under = f"{lost} heartbeats lost, {LOOPS} busy loops, pressure {busy:.0%}"
+            say(f"{minutes} min, {under}: {false} false suspicions")
             report["violations"] += [f"{false} false suspicions"] if false else []
             _all_heard(hosts)
             report["suspected"] = times = [_stopped(dice.choice(hosts), hosts, say) for _ in range(STOPS)]
