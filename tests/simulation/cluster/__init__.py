@@ -5,7 +5,8 @@ connection.py   one host's connection with it: delays, lost requests, answers th
 processes.py    processes that are killed, stopped, starved and started again
 host.py         a host: its clock, its trees of processes, and the three processes of ours
 daemon.py       the daemon: the real lease gate, and what daemon/cluster/member.py does with the dead-man
-agent.py        the agent's process: what cluster/process.py does
+pushed.py       the daemon's part in a push: what daemon/cluster/pushed.py does
+agent.py        the agent's process: what cluster/process.py does, with the real agent and the real pushes
 dead_man.py     the real dead-man, without its sockets
 world.py        time, and what an observer outside sees
 faults.py       the faults that are injected

@@ -13,6 +13,7 @@ from supervisor.core.lifecycle.snapshot import Phase as Step
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.services.lease_gate import LeaseGate, Told
 from tests.simulation.cluster.processes import NEVER, Process
+from tests.simulation.cluster.pushed import Pushed
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.host import Host, Running
@@ -57,6 +58,8 @@ class Daemon(Process):
         self._agent = False
         self._heard = -1e9
         self.orders: dict[str, Order] = {}
+        self.pushed = Pushed(self)
+        self._said: Any = None
         self.wake(self.world.now)
 
     def stop(self) -> None:
@@ -71,8 +74,10 @@ class Daemon(Process):
         now = self.host.now()
         for message in self.take():
             match message:
-                case ("word", told, believe, outcomes, at):
+                case ("word", told, believe, outcomes, at, pushed):
                     self._believed, self._heard = believe, at
+                    self.pushed.orders = {n: one for n, one in self.pushed.orders.items() if n not in outcomes}
+                    self.pushed.heard(pushed)
                     self.orders = {number: one for number, one in self.orders.items() if number not in outcomes}
                     self.gate.hear(told, now)
                     self._process(now)
@@ -94,9 +99,10 @@ class Daemon(Process):
         if now >= self._beat_at:
             self._beat(now)
         self.gate.passed(now)
+        self.pushed.turn(now)
         self._process(now)
         self._tell_trees()
-        if self._answer() != self._last:
+        if self._answer() != self._last or self.pushed.answer() != self._said:
             self._tell(now)
         self._wake_next()
 
@@ -145,13 +151,12 @@ class Daemon(Process):
     # -- the agent -------------------------------------------------------------------------------------------------
 
     def _tell(self, now: float) -> None:
-        self._last = self._answer()
+        self._last, self._said = self._answer(), self.pushed.answer()
         if self._agent and self.host.agent.alive:
-            self.host.agent.post(("daemon", self._last))
+            self.host.agent.post(("daemon", self._last, self._said))
 
     def _answer(self) -> Local:
-        down, digest = self.host.saved.down, self.host.digest
-        services = self.host.services(digest, frozenset(down))
+        services = self.host.services(frozenset(self.host.saved.down))
         present = {one.slot: Present(one.epoch, one.tree is None) for one in self.instances.values()}
         able = self._dead_man is not None
         return Local(
@@ -216,6 +221,7 @@ class Daemon(Process):
 
     def _wake_next(self) -> None:
         moments = [self._beat_at, self.gate.due if self.gate.due is not None else NEVER]
+        moments.append(self.pushed.due)
         moments += [one.until for one in self.instances.values()]
         now = self.host.now()
         moments += [one.retry_at for one in self.instances.values() if one.retry_at > now]

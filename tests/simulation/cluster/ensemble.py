@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from supervisor.core.cluster.requests import WRITES, Answer, Node, Request, Result, Verb
+from supervisor.core.cluster.version_documents import CURRENT
 from tests.core.cluster.simulated_zookeeper import Session, ZooKeeper
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Ensemble(ZooKeeper):
         result, node, names = self._done(number, request)
         if result is Result.DONE and request.verb in WRITES:
             self.since[request.path] = now
+            if request.path == CURRENT:
+                self.world.observer.recorded()
         self.deliver()
         return Answer(request, result, now, names, node)
 

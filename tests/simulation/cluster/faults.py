@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from supervisor.core.cluster.orders import Order
+from supervisor.core.cluster.pushes import Push
 from supervisor.core.cluster.requests import DRAINS, Verb
+from supervisor.core.cluster.versions import Phase
 from supervisor.core.model.actions import Goal
 from tests.simulation.cluster.host import Host
 from tests.simulation.cluster.world import World
@@ -193,6 +195,7 @@ def data_lost(world: World) -> bool:
         host.broken |= {"agent", "all"}
         world.later(1.5 * world.granted, lambda host=host: host.broken.clear())  # type: ignore[misc]
     world.ensemble.lose_data()
+    world.observer.lost()
     return True
 
 
@@ -253,7 +256,7 @@ def start_service(host: Host, service: str) -> None:
 def other_rules(world: World) -> bool:
     """A reload of one host's configuration, which differs from that of the others for a while."""
     host = _host(world)
-    if any(one.digest != "d1" for one in world.hosts):
+    if world.pushes or any(one.digest != "d1" for one in world.hosts):
         return False
     host.digest, host.rules_since = "d2", world.now
     host.daemon.wake(world.now)
@@ -266,6 +269,37 @@ def other_rules(world: World) -> bool:
     return True
 
 
+def push(world: World, text: str = "") -> bool:
+    """A person pushes a configuration, on any host.  It changes some services, and fails on some hosts."""
+    host, dice = _host(world), world.dice
+    if not world.pushes or not host.daemon.alive:
+        return False
+    number = str(world.serial())
+    if not text:
+        bad = ",".join(one.node for one in world.hosts if dice.random() < 0.5) if dice.random() < 0.3 else ""
+        text = f"{number}: beat={dice.randrange(3)} web={dice.randrange(3)} bad={bad}"
+    share = world.share
+    host.daemon.pushed.orders[number] = Push(number, text, "root", 5.0, number, share, world.push_timeout)
+    host.daemon.wake(world.now)
+    return True
+
+
+def undo(world: World) -> bool:
+    """A person takes a push back, or has the version before."""
+    host, record = _host(world), world.record
+    if not world.pushes or not host.daemon.alive or record is None:
+        return False
+    number = str(world.serial())
+    seen = record.number if record.phase is Phase.ROLLING else 0
+    host.daemon.pushed.orders[number] = Push(
+        number, "", "root", 5.0, number, world.share, world.push_timeout, undo=True, takes_back=seen
+    )
+    host.daemon.wake(world.now)
+    return True
+
+
+PUSHES: dict[str, tuple[int, Fault]] = {"push": (8, push), "undo": (2, undo)}
+"""Injected where configurations are pushed."""
 FAULTS: dict[str, tuple[int, Fault]] = {
     "host cut off": (12, cut),
     "pair cut": (3, pair_cut),

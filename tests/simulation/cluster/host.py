@@ -11,6 +11,7 @@ from tests.simulation.cluster.agent import AgentProcess
 from tests.simulation.cluster.daemon import Daemon
 from tests.simulation.cluster.dead_man import DeadManProcess, Tree
 from tests.simulation.cluster.processes import Process
+from tests.simulation.cluster.pushed import OWN_FILE, Version, definition
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.world import World
@@ -51,6 +52,14 @@ class Saved:
     epochs: dict[str, int] = field(default_factory=dict)
     down: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
+    version: Version = OWN_FILE
+    changing: bool = False
+    texts: dict[Version, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """Of the pushed version that this host runs; empty: its own file."""
+        return self.texts.get(self.version, "")
 
 
 class Host:
@@ -76,18 +85,26 @@ class Host:
         self.saved = Saved()
         self.session_file: tuple[int, str] | None = None
         self.broken: set[str] = set()
-        self._services: dict[tuple[str, frozenset[str]], tuple[Placed, ...]] = {}
+        self._services: dict[tuple[tuple[str, ...], frozenset[str]], tuple[Placed, ...]] = {}
         self.tree_class = type("HostTree", (Tree,), {"host": self})
         self.dead_man: DeadManProcess = DeadManProcess(self)
         self.daemon: Daemon = Daemon(self)
         self.agent: AgentProcess = AgentProcess(self)
 
-    def services(self, digest: str, down: frozenset[str]) -> tuple[Placed, ...]:
+    def digest_of(self, service: str) -> str:
+        """Of the rules of a service, as this host has them: pushed ones, or those of its own file."""
+        if self.saved.version == OWN_FILE:
+            return self.digest
+        return definition(self.saved.text, service)
+
+    def services(self, down: frozenset[str]) -> tuple[Placed, ...]:
         """What its daemon says of the placed services; the same object for the same content."""
-        key = digest, down
+        digests = tuple(self.digest_of(rules.service) for rules in self.world.rules)
+        key = digests, down
         if key not in self._services:
             stop = self.world.stop_timeout
-            found = (Placed(rules, digest, stop, rules.service not in down) for rules in self.world.rules)
+            rules_of = zip(self.world.rules, digests, strict=True)
+            found = (Placed(rules, digest, stop, rules.service not in down) for rules, digest in rules_of)
             self._services[key] = tuple(found)
         return self._services[key]
 

@@ -9,7 +9,9 @@ from supervisor.core.cluster.holding import Holding
 from supervisor.core.cluster.lease import Lease
 from supervisor.core.cluster.placement import Slot
 from supervisor.core.cluster.requests import DRAINS, MEMBERS, SLOTS, Node, Request, Verb, owner_path, slot_path
+from supervisor.core.cluster.versions import Health, Phase, Record, limit
 from tests.simulation.cluster.host import Host, Running
+from tests.simulation.cluster.pushed import OWN_FILE, Version
 
 if TYPE_CHECKING:
     from tests.simulation.cluster.world import World
@@ -31,6 +33,10 @@ class Observer:
         self._drained: dict[str, float] = {}
         self._proven: dict[Host, float] = {}
         self._promises: dict[tuple[str, str], float] = {}
+        self._known: list[tuple[float, frozenset[Version]]] = []
+        """The versions that hosts may run, from each write of the record on."""
+        self._kept_versions = {OWN_FILE}
+        self._lost_at = -1e9
 
     def proven(self, host: Host, sent: float) -> None:
         """A server has carried out a write of a host, sent at that moment: its session lives for its timeout."""
@@ -113,8 +119,10 @@ class Observer:
         self._await_end(tree)
 
     def asked(self, host: Host, request: Request) -> None:
-        """An agent asks for a slot, or writes its epoch: not by other rules than those of the last owner, where a host
-        with those has long been there."""
+        """An agent asks for a slot, or writes its epoch: with a version of the configuration that is in force, and not
+        by other rules than those of the last owner, where a host with those has long been there."""
+        if request.path.startswith(SLOTS) and request.verb is Verb.CREATE_EPHEMERAL:
+            self._judge_version(host, f"{host.node} takes {request.path}", host.saved.version)
         if not request.path.startswith(SLOTS) or self.world.now - host.rules_since <= self._late():
             return
         takes = request.verb is Verb.CREATE_EPHEMERAL
@@ -128,9 +136,70 @@ class Observer:
                 continue  # its owner names other hosts to ask
             digest = record.digest
             others = [one for one in self.world.hosts if one is not host and self._follows(one, slot, digest)]
-            if digest not in ("", host.digest) and others:
+            if digest not in ("", host.digest_of(slot.service)) and others:
                 what = f"{host.node} takes {self.world.name(slot)}"
                 raise Violation(f"{what} by other rules than its last owner and {others[0].node}")
+
+    # -- pushed configurations -------------------------------------------------------------------------------------
+
+    def recorded(self) -> None:
+        """The record of pushed configurations was written."""
+        record = self.world.record
+        if record is None:
+            return
+        going = record.phase is not Phase.SETTLED
+        known = {(n, record.digest(n)) for n in {record.in_force, record.number if going else record.in_force}}
+        self._known.append((self.world.now, frozenset(known)))
+        self._judge_wave(record)
+
+    def _judge_wave(self, record: Record) -> None:
+        """No more hosts change at a time than may."""
+        changing = [
+            host.node for host in self.world.hosts
+            if (turn := record.turns.get(host.node)) and turn.number == record.goal and not turn.given_up
+            and self._changes(host, record)
+        ]  # fmt: skip
+        most = limit(record.max_unavailable, len(self.world.hosts))
+        if len(changing) > most:
+            raise Violation(f"{changing} change to version {record.goal} at a time, and {most} may")
+
+    def lost(self) -> None:
+        """ZooKeeper has lost its data: until the next push every host keeps what it runs."""
+        if self._known:
+            self._kept_versions = self._good()
+        self._known.clear()
+        self._lost_at = self.world.now
+
+    def changes(self, host: Host, version: Version) -> None:
+        """A host begins to change to a version: one that is in force, or that is being rolled out."""
+        self.checks += 1
+        what = f"{host.node} changes to version {version[0]}"
+        self._judge_version(host, what, version)
+        if not self._known and version not in self._kept_versions:
+            raise Violation(f"{what}, and the record is lost")
+        record = self.world.record
+        if record is not None:
+            self._judge_wave(record)
+
+    def _changes(self, host: Host, record: Record) -> bool:
+        pushed = host.daemon.pushed
+        told = pushed.told == (record.goal, record.digest(record.goal))
+        return host.up and host.daemon.alive and told and pushed.health is Health.CHANGING
+
+    def _judge_version(self, host: Host, what: str, version: Version) -> None:
+        if not self._known or self.world.now - self._lost_at <= self._late() + self.world.granted:
+            return
+        good = self._good()
+        if version not in good:
+            numbers = sorted(number for number, _ in good)
+            raise Violation(f"{what} by version {version[0]} of the configuration, where {numbers} were in force")
+
+    def _good(self) -> set[Version]:
+        """The versions that a host may follow: it may not have heard of the newest record yet."""
+        late = self.world.now - self._late() - self.world.granted
+        ends = [moment for moment, _ in self._known[1:]] + [self.world.now]
+        good = {one for (_, found), end in zip(self._known, ends, strict=True) if end >= late for one in found}
+        return good | {OWN_FILE} if not self._known or self._known[0][0] >= late else good
 
     def end_of(self, tree: Running) -> float:
         """When its lease is over, by what its agent said."""

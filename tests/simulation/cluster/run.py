@@ -7,8 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from supervisor.core.cluster.knowledge import SETTLE
-from tests.simulation.cluster.faults import FAULTS, undrain
+from supervisor.core.cluster.versions import Health, Phase
+from tests.simulation.cluster.faults import FAULTS, PUSHES, push, undrain
 from tests.simulation.cluster.observer import Violation
+from tests.simulation.cluster.pushed import OWN_FILE
 from tests.simulation.cluster.world import World
 
 BETWEEN = (0.3, 0.5, 0.8, 0.8)
@@ -34,9 +36,11 @@ def run(
     faults: int = 200,
     rest: float = 9000.0,
     trace: Callable[[str], None] | None = None,
+    *,
+    pushes: bool | None = None,
 ) -> Result:
-    """`rest`: seconds at rest after each storm."""
-    world = World(seed, trace)
+    """`rest`: seconds at rest after each storm; `pushes`: as World has it."""
+    world = World(seed, trace, pushes=pushes)
     result = Result(seed)
     began = world.now
     skipped = 0.0
@@ -54,14 +58,15 @@ def run(
 
 
 def storm(world: World, faults: int) -> None:
-    names, weights = list(FAULTS), [weight for weight, _ in FAULTS.values()]
+    faults_of = FAULTS | PUSHES if world.pushes else FAULTS
+    names, weights = list(faults_of), [weight for weight, _ in faults_of.values()]
     world.stormy, world.bad_net = True, 0.03
     between = world.dice.choice(BETWEEN)
     for _ in range(faults):
         world.run_until(world.now + world.dice.expovariate(1.0 / between))
         for _ in range(10):
             name = world.dice.choices(names, weights)[0]
-            if FAULTS[name][1](world):
+            if faults_of[name][1](world):
                 world.count(name)
                 break
 
@@ -73,9 +78,10 @@ def calm(world: World, then: Callable[[World], None] = lambda _: None) -> bool:
     world.stormy, world.bad_net = False, 0.0
     world.trace("calm")
     bound = 2 * world.granted + world.stop_timeout + 4 * world.tick + SETTLE * world.contact_interval + 8.0
+    bound += 4 * world.push_timeout if world.pushes else 0.0
     bound += 2 * world.failsafe  # promises, and what a host that has just come is bound for
     since = latest = world.now
-    while not (settled(world) and healthy(world)):
+    while not (settled(world) and healthy(world) and in_force(world)):
         if not healthy(world):
             since = world.now
         if world.now - since > bound or world.now - latest > 10 * bound:
@@ -83,6 +89,8 @@ def calm(world: World, then: Callable[[World], None] = lambda _: None) -> bool:
         if world.now - latest > 6 * world.granted:  # an order to evict may have been carried out late
             for node in drains(world):
                 undrain(world, node)
+        if world.pushes and not world.dice.randrange(20):
+            push_good(world)
         world.run_until(world.now + 0.5)
     then(world)
     rested = rest(world)
@@ -109,6 +117,30 @@ def healthy(world: World) -> bool:
     )
 
 
+def in_force(world: World) -> bool:
+    """Every host runs the version that is in force, and none is being pushed."""
+    if not world.pushes:
+        return True
+    record, pushed = world.record, [host.daemon.pushed for host in world.hosts]
+    if any(one.orders or one.health is not Health.READY for one in pushed):
+        return False
+    if record is None:
+        return all(one.told == OWN_FILE for one in pushed)
+    wanted = record.in_force, record.digest(record.in_force)
+    return record.phase is Phase.SETTLED and all(one.told == wanted for one in pushed)
+
+
+def push_good(world: World) -> None:
+    """A person pushes a version without faults, where the one in force fails on a host, or which it is was lost."""
+    record, hosts = world.record, world.hosts
+    if record is None:
+        wanted = any(host.saved.version != OWN_FILE for host in hosts)
+    else:
+        wanted = record.phase is Phase.SETTLED and any(host.daemon.pushed.health is Health.FAILED for host in hosts)
+    if wanted and not any(host.daemon.pushed.orders for host in hosts):
+        push(world, f"{world.serial()}: beat=9 web=9")
+
+
 def drains(world: World) -> list[str]:
     return [host.node for host in world.hosts if f"/drains/{host.node}" in world.ensemble.nodes]
 
@@ -130,8 +162,14 @@ def settled(world: World) -> bool:
 def missing(world: World) -> str:
     without = [world.name(slot) for slot in world.slots if not world.running(slot)]
     where = [f"{host.node}: {host.agent.agent.obstacle(host.now()) or 'able'}" for host in world.hosts if host.up]
-    faults = "" if healthy(world) else f", a fault lasts: {lasting(world)}"
+    pushed = "" if in_force(world) else f", not in force: {versions(world)}"
+    faults = pushed if healthy(world) else f", a fault lasts: {lasting(world)}"
     return f"{', '.join(without) or 'nothing'} is missing{faults} ({'; '.join(where)})"
+
+
+def versions(world: World) -> str:
+    found = [(host.node, *host.daemon.pushed.answer()) for host in world.hosts]
+    return f"{world.record} {found}"
 
 
 def lasting(world: World) -> str:

@@ -9,8 +9,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from supervisor.core.cluster import version_documents as documents
 from supervisor.core.cluster.placement import Rules, Slot
 from supervisor.core.cluster.requests import Verb
+from supervisor.core.cluster.version_documents import CURRENT
+from supervisor.core.cluster.versions import Record
 from tests.simulation.cluster.ensemble import Ensemble
 from tests.simulation.cluster.host import Host, Running
 from tests.simulation.cluster.observer import Observer
@@ -25,7 +28,8 @@ TIMES = ((1.0, 2.0, 3.0, 10.0, 2.0), (1.0, 1.0, 2.0, 6.0, 2.0), (2.0, 2.0, 5.0, 
 class World:
     """`trace` gets a line for all that happens, where it is wanted."""
 
-    def __init__(self, seed: int, trace: Callable[[str], None] | None = None) -> None:
+    def __init__(self, seed: int, trace: Callable[[str], None] | None = None, *, pushes: bool | None = None) -> None:
+        """`pushes`: whether persons push configurations; None: in each fourth seed."""
         self.dice = random.Random(seed)
         self.now = 100.0
         self._trace = trace
@@ -37,6 +41,9 @@ class World:
         )
         self.failsafe = self.granted if seed % 2 else 0.0
         """How long a host promises to take nothing; 0: without failsafe."""
+        self.pushes = seed % 4 == 2 if pushes is None else pushes
+        self.push_timeout = 4 * self.granted
+        self.share = random.Random(seed).choice(("1", "1", "2", "50%"))
         self.control_groups = self.dice.random() < 0.5
         self.rules = (Rules("beat"), Rules("web", self.dice.choice((2, 3)), apart="zone"))
         self.slots = [Slot(one.service, number) for one in self.rules for number in range(one.slots)]
@@ -113,6 +120,12 @@ class World:
         client = self.clients.get(number)
         if client is not None and client.session == number:
             client.fired(verb, path)
+
+    @property
+    def record(self) -> Record | None:
+        """Of pushed configurations, as ZooKeeper has it; None: there is none."""
+        node = self.ensemble.nodes.get(CURRENT)
+        return documents.record(node.data) if node is not None else None
 
     # -- faults ----------------------------------------------------------------------------------------------------
 
