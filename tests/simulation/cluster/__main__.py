@@ -9,22 +9,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import count, islice
 
 from tests.simulation.cluster.run import Result, run
 
 
-def results(first: int, seconds: float, jobs: int) -> Iterator[Result]:
+def results(first: int, seconds: float, jobs: int, pushes: bool | None) -> Iterator[Result]:
     """Seeds from `first` on, until the time is over."""
+    one = partial(run, pushes=pushes)
     ends = time.monotonic() + seconds
     seeds = count(first)
     if jobs == 1:
         while time.monotonic() < ends:
-            yield run(next(seeds))
+            yield one(next(seeds))
         return
     with ProcessPoolExecutor(jobs) as pool:
         while time.monotonic() < ends:
-            yield from pool.map(run, islice(seeds, 16 * jobs), chunksize=4)
+            yield from pool.map(one, islice(seeds, 16 * jobs), chunksize=4)
 
 
 def main() -> int:
@@ -33,16 +35,17 @@ def main() -> int:
     parser.add_argument("--from-seed", type=int, default=0, metavar="S", help="the first seed [0]")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes [2]")
     parser.add_argument("--replay", type=int, metavar="SEED", help="tell everything that happens in one seed")
+    parser.add_argument("--pushes", action="store_true", default=None, help="push configurations [in each fourth seed]")
     options = parser.parse_args()
     if options.replay is not None:
-        result = run(options.replay, trace=print)
+        result = run(options.replay, trace=print, pushes=options.pushes)
         print(f"\n{result.violation or 'no violation'}")
         return 1 if result.violation else 0
     began = time.monotonic()
     faults: Counter[str] = Counter()
     seeds = checks = bad = 0
     hours = played = 0.0
-    for result in results(options.from_seed, options.seconds, options.jobs):
+    for result in results(options.from_seed, options.seconds, options.jobs, options.pushes):
         seeds += 1
         hours += result.hours
         played += result.played

@@ -35,6 +35,7 @@ class Observer:
         self._promises: dict[tuple[str, str], float] = {}
         self._known: list[tuple[float, frozenset[Version]]] = []
         """The versions that hosts may run, from each write of the record on."""
+        self._kept_versions = {OWN_FILE}
         self._lost_at = -1e9
 
     def proven(self, host: Host, sent: float) -> None:
@@ -163,19 +164,22 @@ class Observer:
             raise Violation(f"{changing} change to version {record.goal} at a time, and {most} may")
 
     def lost(self) -> None:
-        """ZooKeeper has lost its data."""
+        """ZooKeeper has lost its data: until the next push every host keeps what it runs."""
+        if self._known:
+            self._kept_versions = self._good()
         self._known.clear()
         self._lost_at = self.world.now
 
     def changes(self, host: Host, version: Version) -> None:
         """A host begins to change to a version: one that is in force, or that is being rolled out."""
         self.checks += 1
-        self._judge_version(host, f"{host.node} changes to version {version[0]}", version)
+        what = f"{host.node} changes to version {version[0]}"
+        self._judge_version(host, what, version)
+        if not self._known and version not in self._kept_versions:
+            raise Violation(f"{what}, and the record is lost")
         record = self.world.record
         if record is not None:
             self._judge_wave(record)
-        if not self._known and self.world.now - self._lost_at > self._late():
-            raise Violation(f"{host.node} changes to version {version[0]}, and the record is lost")
 
     def _changes(self, host: Host, record: Record) -> bool:
         pushed = host.daemon.pushed
@@ -183,19 +187,19 @@ class Observer:
         return host.up and host.daemon.alive and told and pushed.health is Health.CHANGING
 
     def _judge_version(self, host: Host, what: str, version: Version) -> None:
-        """A host that cannot have heard of the newest one yet may follow the one before."""
-        late = self.world.now - self._late() - self.world.granted
-        known, good = self._known, {OWN_FILE} if not self._known else set()
-        for number, (_, versions) in enumerate(known):
-            until = known[number + 1][0] if number + 1 < len(known) else self.world.now
-            good |= versions if until >= late else set()
-        if known and known[0][0] >= late:
-            good.add(OWN_FILE)
-        if self.world.now - self._lost_at <= self._late() + self.world.granted or (not known and self._lost_at > 0):
+        if not self._known or self.world.now - self._lost_at <= self._late() + self.world.granted:
             return
+        good = self._good()
         if version not in good:
             numbers = sorted(number for number, _ in good)
             raise Violation(f"{what} by version {version[0]} of the configuration, where {numbers} were in force")
+
+    def _good(self) -> set[Version]:
+        """The versions that a host may follow: it may not have heard of the newest record yet."""
+        late = self.world.now - self._late() - self.world.granted
+        ends = [moment for moment, _ in self._known[1:]] + [self.world.now]
+        good = {one for (_, found), end in zip(self._known, ends, strict=True) if end >= late for one in found}
+        return good | {OWN_FILE} if not self._known or self._known[0][0] >= late else good
 
     def end_of(self, tree: Running) -> float:
         """When its lease is over, by what its agent said."""

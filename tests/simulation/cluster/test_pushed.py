@@ -1,162 +1,165 @@
-"""Pushes under faults from a seed: waves, rollbacks, orders of persons, members that die; and rules that are broken on
-purpose, each of which is found."""
+"""Configurations are pushed while hosts, processes and ZooKeeper fail: waves are kept, a host that was away catches up
+before it takes anything, no slot runs twice, and all hosts end on one version.  Rules that are broken on purpose are
+found."""
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
-from supervisor.core.cluster import pushes, versions
-from supervisor.core.cluster.pushes import Pushes, There
-from supervisor.core.cluster.version_documents import CURRENT
-from supervisor.core.cluster.versions import Health, Hosts, Phase, Record, advance, limit
-from tests.core.cluster.test_pushes import BAD, Machine, World
+from supervisor.core.cluster import pushes as pushes_module
+from supervisor.core.cluster import versions
+from supervisor.core.cluster.pushes import Push, Pushes, There
+from supervisor.core.cluster.versions import Health, Hosts, Phase, Record, Report, State, advance
+from tests.simulation.cluster.faults import PUSHES
+from tests.simulation.cluster.pushed import OWN_FILE, Pushed
+from tests.simulation.cluster.run import calm, in_force, run
+from tests.simulation.cluster.world import World
 
-SEEDS, STEPS, CALM, LAG = range(40), 250, 600, 4
-"""Seeds, faults of each, turns in which all has to come to an end, and turns after which a change was heard."""
+SEEDS, MUTANT_SEEDS = range(12), 40
 
-
-class Violation(Exception):
-    """A promise was broken."""
-
-
-class Run:
-    """`in_force`: what was in force in the last turns; a host may not have heard of the newest yet."""
-
-    def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)
-        self.world = World("abcd"[: self.dice.choice((2, 3, 4))])
-        self.share = self.dice.choice(("1", "1", "2", "50%"))
-        self.in_force: deque[set[int]] = deque([{0}], maxlen=LAG)
-        self.back: dict[str, int] = {}
-
-    @property
-    def machines(self) -> Iterable[Machine]:
-        return self.world.machines.values()
-
-    def run(self) -> None:
-        for _ in range(STEPS):
-            self.fault()
-            self.turn(0.7)
-        for one in self.machines:
-            if not one.alive:
-                one.come_back()
-            one.orders = []
-        for _ in range(CALM):
-            self.turn(1.0)
-        self.ended()
-
-    def turn(self, hears: float) -> None:
-        """Each daemon and agent talk in this turn by chance: so changes last, and some hosts know less than others."""
-        world = self.world
-        world.now += 0.1
-        for one in self.machines:
-            if one.alive:
-                if self.dice.random() < hears:
-                    one.hear()
-                one.ask()
-                one.answer()
-        world.fire()
-        self.judge()
-
-    def fault(self) -> None:
-        one = self.dice.choice(list(self.machines))
-        roll = self.dice.random()
-        if not one.alive:
-            if roll < 0.3:
-                one.come_back()
-        elif roll < 0.05:
-            one.die()
-        elif roll < 0.10:
-            one.pushes.disconnected()
-            one.connect()
-        elif roll < 0.16:
-            one.ask()
-            one.answer(lost=True, done=self.dice.random() < 0.5)
-            one.pushes.disconnected()  # a request without an answer costs the connection
-            one.connect()
-        elif roll < 0.26:
-            bad = f"{BAD} {self.dice.choice(self.world.names)}"
-            self.world.push(self.dice.choice(("one", "two", "three", bad)), one.node, max_unavailable=self.share)
-        elif roll < 0.32:
-            seen = self.record().number if self.record().phase is Phase.ROLLING else 0
-            self.world.push("", one.node, undo=True, takes_back=seen, max_unavailable=self.share)
-
-    def record(self) -> Record:
-        return self.world.record if CURRENT in self.world.engine.nodes else Record()
-
-    def judge(self) -> None:
-        record = self.record()
-        self.in_force.append({record.in_force, record.number if record.phase is not Phase.SETTLED else record.in_force})
-        told = {host: turn for host, turn in record.turns.items() if self.world[host].alive}
-        changing = [
-            host for host, turn in told.items()
-            if turn.number == record.goal and not turn.given_up and self.world[host].health is Health.CHANGING
-        ]  # fmt: skip
-        if len(changing) > limit_of(self.share, len(self.world.names)):
-            raise Violation(f"{changing} change at a time, and {self.share} may")
-        known = set().union(*self.in_force)
-        for one in self.machines:
-            able = one.alive and one.connected and not one.pushes.unread and one.pushes.behind() == ""
-            if able and one.runs[0] not in known:
-                raise Violation(f"{one.node} may take slots with version {one.runs[0]}, and {known} were in force")
-
-    def ended(self) -> None:
-        record = self.record()
-        if record.phase is not Phase.SETTLED:
-            raise Violation(f"version {record.number} is {record.phase} without end")
-        runs = {one.node: one.runs for one in self.machines}
-        if set(runs.values()) != {(record.in_force, record.digest(record.in_force))}:
-            raise Violation(f"version {record.in_force} is in force, and the hosts run {runs}")
+Patch = pytest.MonkeyPatch
 
 
-limit_of = limit
-"""As it is before a test breaks it."""
+def test_no_promise_is_broken_while_configurations_are_pushed() -> None:
+    faults: Counter[str] = Counter()
+    for seed in SEEDS:
+        result = run(seed, pushes=True)
+        assert not result.violation, f"scripts/simulate cluster --pushes --replay {seed}: {result.violation}"
+        faults += result.faults
+    assert set(PUSHES) <= set(faults)
 
 
-def violations(seeds: Iterable[int] = SEEDS) -> Iterator[str]:
-    for seed in seeds:
-        try:
-            Run(seed).run()
-        except Violation as violation:
-            yield f"{seed}: {violation}"
+@pytest.mark.parametrize("seed", range(4))
+def test_a_push_changes_what_runs_without_another_owner(seed: int) -> None:
+    """Each run is restarted where it is, under the epoch that it has."""
+    world = World(seed, pushes=True)
+    calm(world)
+    before = {slot: world.running(slot)[0] for slot in world.slots}
+    order(world, world.hosts[-1], "1: beat=1 web=1")
+    world.run_until(world.now + world.push_timeout)
+    assert in_force(world) and world.record is not None and world.record.in_force == 1
+    for slot, old in before.items():
+        (new,) = world.running(slot)
+        assert new is not old and (new.host, new.epoch) == (old.host, old.epoch)
 
 
-def test_whatever_happens_waves_are_kept_and_all_hosts_end_on_one_version() -> None:
-    assert list(violations()) == []
+@pytest.mark.parametrize("seed", range(4))
+def test_a_host_that_was_away_runs_nothing_by_the_version_before(seed: int) -> None:
+    """It takes slots again only with the version that came into force without it."""
+    world = World(4 * seed, pushes=True)
+    calm(world)
+    host = world.running(world.slots[0])[0].host
+    host.die(2 * world.push_timeout)
+    world.run_until(world.now + 2 * world.granted)  # a push that begins before its session ends fails with it
+    order(world, next(one for one in world.hosts if one is not host), "1: beat=1 web=1")
+    world.run_until(world.now + world.push_timeout)
+    assert world.record is not None and world.record.in_force == 1 and host.saved.version == OWN_FILE
+    for other in world.hosts:
+        if other is not host:
+            other.die(4 * world.granted)
+    while not world.running(world.slots[0]):
+        world.run_until(world.now + 0.1)
+    assert host.saved.version == (1, world.record.digest(1))
 
 
-def all_at_once(_share: str, hosts: int) -> int:
-    return hosts
+def order(world: World, host: object, text: str) -> None:
+    """A person pushes a text there."""
+    found = next(one for one in world.hosts if one is host)
+    found.daemon.pushed.orders["1"] = Push("1", text, "root", 5.0, "1", "1", world.push_timeout)
+    found.daemon.wake(world.now)
 
 
-def never_behind(_pushes: Pushes) -> str:
-    return ""
+# -- mutants: each breaks one rule -----------------------------------------------------------------------------------
 
 
-def does_not_turn_back(record: Record, hosts: Hosts) -> Record | None:
-    return advance(record, hosts) if record.phase is Phase.ROLLING else None
+def tells_all_hosts_at_once(patch: Patch) -> None:
+    patch.setattr(versions, "limit", lambda _share, hosts: hosts)
 
 
-def led_by_its_pusher(own: Pushes, record: Record, there: There, now: float) -> object:
-    newest = record.version(record.number)
-    return LEAD(own, record, there, now) if newest is not None and newest.host == own.node else iter(())
+def takes_slots_by_any_version(patch: Patch) -> None:
+    patch.setattr(Pushes, "behind", lambda self: "")
 
 
-LEAD = Pushes._lead
+def does_not_turn_back(patch: Patch) -> None:
+    def rolls(record: Record, hosts: Hosts) -> Record | None:
+        return advance(record, hosts) if record.phase is Phase.ROLLING else None
+
+    patch.setattr(pushes_module, "advance", rolls)
 
 
-@pytest.mark.parametrize(("owner", "name", "rule", "told"), [
-    (versions, "limit", all_at_once, "change at a time"),
-    (Pushes, "behind", never_behind, "may take slots with version"),
-    (pushes, "advance", does_not_turn_back, "without end"),
-    (Pushes, "_lead", led_by_its_pusher, "without end"),
-])  # fmt: skip
-def test_a_broken_rule_is_found(
-    monkeypatch: pytest.MonkeyPatch, owner: object, name: str, rule: object, told: str
-) -> None:
-    monkeypatch.setattr(owner, name, rule)
-    assert any(told in one for one in violations())
+def is_led_by_its_pusher(patch: Patch) -> None:
+    real = Pushes._lead
+
+    def lead(self: Pushes, record: Record, there: There, now: float) -> object:
+        newest = record.version(record.number)
+        return real(self, record, there, now) if newest is not None and newest.host == self.node else iter(())
+
+    patch.setattr(Pushes, "_lead", lead)
+
+
+def believes_a_report_of_another_version(patch: Patch) -> None:
+    def health(_record: Record, host: str, reports: dict[str, Report]) -> Health:
+        found = reports.get(host)
+        return found.health if found is not None else Health.CHANGING
+
+    patch.setattr(versions, "health", health)
+
+
+def goes_back_to_its_own_file_where_the_record_is_lost(patch: Patch) -> None:
+    patch.setattr(Pushes, "_without_node", lambda self: Record())
+
+
+def puts_a_version_in_force_that_has_failed(patch: Patch) -> None:
+    def failed(record: Record, _host: str, _reason: str) -> Record:
+        return versions._settled(record, State.IN_FORCE)
+
+    patch.setattr(versions, "_failed", failed)
+
+
+def does_not_read_the_record_again(patch: Patch) -> None:
+    """After a cut it goes on by what it has read before."""
+    real = Pushes.connected
+
+    def connected(self: Pushes) -> None:
+        known = self._read.record is not None
+        real(self)
+        if known:
+            self._stale, self.unread = {}, False
+
+    patch.setattr(Pushes, "connected", connected)
+
+
+def a_daemon_forgets_what_it_has_kept(patch: Patch) -> None:
+    """It starts from its own file, and says that it runs the version."""
+    real = Pushed.__init__
+
+    def begin(self: Pushed, daemon: object) -> None:
+        real(self, daemon)  # type: ignore[arg-type]
+        self.host.saved.version = OWN_FILE
+
+    patch.setattr(Pushed, "__init__", begin)
+
+
+MUTANTS: list[Callable[[Patch], None]] = [
+    tells_all_hosts_at_once,
+    takes_slots_by_any_version,
+    does_not_turn_back,
+    is_led_by_its_pusher,
+    believes_a_report_of_another_version,
+    goes_back_to_its_own_file_where_the_record_is_lost,
+    puts_a_version_in_force_that_has_failed,
+    does_not_read_the_record_again,
+    a_daemon_forgets_what_it_has_kept,
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_broken_rules_of_pushes_are_found(mutant: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    mutant(monkeypatch)
+    for seed in range(MUTANT_SEEDS):
+        if run(seed, pushes=True).violation:
+            return
+    pytest.fail(f"{mutant.__name__} breaks nothing in {MUTANT_SEEDS} seeds")
