@@ -1,13 +1,12 @@
 """The page docs/programs.md, made from the book of programs."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scripts.tools.programs.supervised_file import STEPS, kept, kept_load
 from supervisor.programs.book import BOOK, Program, read
 
-LAST_RUN = Path(__file__).resolve().parents[1] / "programs" / "supervised.toml"
 PATH = Path(__file__).resolve().parents[3] / "docs" / "programs.md"
 HEAD = """# What known programs do
 
@@ -48,7 +47,8 @@ it, unmodified, and went through the steps of the columns. Programs without a ro
 says* where it sends READY=1, else *runs*. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
 *refused* by its `reload_check`, so that nothing was sent; where it has none, what follows: *goes on* with the old one, or an end.
 *SIGSTOP* of the main process: *held* as a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on
-after SIGCONT. *SIGKILL* of the main process. *Stop*: `supervisor stop`, which counts no failure.
+after SIGCONT. *Starved*, of those that send heartbeats: it may run on one CPU alone, beside busy loops with a higher share, for 10 to 20
+seconds: *held* as a suspect with that reason, or *goes on* where its beats still come in time; it is not ended. *SIGKILL* of the main process. *Stop*: `supervisor stop`, which counts no failure.
 """
 
 
@@ -58,15 +58,30 @@ def page() -> str:
     out += ["| --- | --- | --- | --- | --- | --- |", *map(_says, programs), ""]
     out += [ENDS, "| program | seen | TERM | INT | QUIT | HUP | child ended | broken file | background |"]
     out += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |", *map(_ends, programs), ""]
-    last_run = tomllib.loads(LAST_RUN.read_text())
-    steps = [step for step in next(iter(last_run.values())) if step not in ("version", "on")]
-    out += [SUPERVISED, f"| program | seen | {' | '.join(steps)} |", f"| --- | --- |{' --- |' * len(steps)}"]
-    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row, steps) for name, row in last_run.items()), ""]
+    last_run = kept()
+    out += [SUPERVISED, f"| program | seen | {' | '.join(STEPS)} |", f"| --- | --- |{' --- |' * len(STEPS)}"]
+    out += [*(_supervised(read(BOOK / f"{name}.toml").title, row) for name, row in last_run.items()), ""]
+    out += _under_load(kept_load())
     out += ["## Worth knowing\n"]
     out += [f"- {end['means']}." for program in programs for end in program.ends]
     out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
     out += [f"- {_sentence(need['because'])}." for program in programs for need in program.needs]
     return "\n".join(out).rstrip() + "\n"
+
+
+def _under_load(row: Mapping[str, Any]) -> list[str]:
+    """What `scripts/programs --under-load` saw last."""
+    if not row:
+        return []
+    least, mean, most = row["load"]
+    ended = f"{row['ended']} were ended, or ended" if row["ended"] else "none was ended"
+    said = f"""### All at once on a busy host
+
+`scripts/programs --under-load {row["minutes"]}m` on {row["on"]}: {row["programs"]} programs, {row["beating"]} of them with heartbeats, each from what
+`init` writes, ran for {row["minutes"]} minutes beside {row["loops"]} busy loops. The load was {mean} on average ({least} to {most}), and some task waited for
+a CPU in {row["pressure"]} % of the time. {row["suspicions"]} suspicions, {row["holds"]} holds; {ended}.
+"""
+    return [said]
 
 
 def _sentence(text: str) -> str:
@@ -96,8 +111,8 @@ def _ends(program: Program) -> str:
     return f"| {' | '.join([program.title, about, *ends, seen.get('background', '–')])} |"
 
 
-def _supervised(title: str, row: Mapping[str, Any], steps: Sequence[str]) -> str:
-    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in steps)]
+def _supervised(title: str, row: Mapping[str, Any]) -> str:
+    cells = [title, f"{row['version']}, {row['on']}", *(row.get(step, "–") for step in STEPS)]
     return f"| {' | '.join(cells)} |"
 
 

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from scripts.tools.programs.book_file import put_seen
 from scripts.tools.programs.manager import adopt_orphans, heed_signals
 from scripts.tools.programs.measure import NotUp, measure
 from scripts.tools.programs.supervise import supervise
-from scripts.tools.programs.supervised_file import keep
+from scripts.tools.programs.supervised_file import keep, keep_load, summary
+from scripts.tools.programs.under_load import under_load
+from supervisor.config.units import parse_duration
 from supervisor.core.text.nearest import did_you_mean
 
 HERE = Path(__file__).parent
@@ -46,6 +49,14 @@ def main() -> int:
         help="let the real supervisor start, reload, stop and kill each from what `supervisor init -- COMMAND` writes; "
         "--write keeps what was seen for docs/programs.md",
     )
+    parser.add_argument(
+        "--under-load",
+        type=parse_duration,
+        metavar="TIME",
+        help="run all at once for so long beside busy loops, each from what `supervisor init -- COMMAND` writes: "
+        "none may be ended",
+    )
+    parser.add_argument("--loops", type=int, default=16, help="with --under-load: so many busy loops [16]")
     parser.add_argument("--write", action="store_true", help="put what was seen into the book")
     options = parser.parse_args()
     recipes: dict[str, dict[str, Any]] = {}
@@ -60,23 +71,49 @@ def main() -> int:
         parser.error(f"no such program: {', '.join(unknown)}{near or known}")
     adopt_orphans()
     heed_signals()
+    if options.under_load:
+        chosen = {name: recipes[name] for name in options.only or recipes}
+        return int(_under_load(chosen, options.under_load, options.loops, options.write))
     changed = 0
     for name in options.only or recipes:
         changed += _one(name, recipes[name], options.write, options.supervise)
     return 1 if changed else 0
 
 
+def _installed(package: str, folder: Path) -> tuple[str | None, str]:
+    """Install a package of PyPI or npm into `folder`; returns its version, None where there is none, and the PATH."""
+    kind, _, name = package.partition(":")
+    path = SYSTEM + "".join(f":{place}" for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
+    if kind not in ("pypi", "npm"):
+        return _from_debian(name), path
+    folder.chmod(0o755)
+    return (_from_pypi if kind == "pypi" else _from_npm)(name, folder), f"{folder}/bin:{path}"
+
+
+def _under_load(recipes: dict[str, dict[str, Any]], seconds: float, loops: int, write: bool) -> bool:
+    """Run all that are there for so long, and print what became of them; returns whether one was ended."""
+    with ExitStack() as stack:
+        there: dict[str, tuple[dict[str, Any], str]] = {}
+        for name, recipe in recipes.items():
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="programs-", ignore_cleanup_errors=True))
+            version, path = _installed(recipe["package"], Path(folder))
+            if version is not None:
+                there[name] = recipe, path
+        outcome = under_load(there, seconds, loops)
+    for name, why in outcome.left_out.items():
+        print(f"  left out: {name}: {why}")
+    row = summary(outcome, seconds, loops)
+    print("\n".join([", ".join(f"{key} {value}" for key, value in row.items()), *outcome.violations]), flush=True)
+    if write:
+        keep_load(row)
+    return bool(outcome.violations)
+
+
 def _one(name: str, recipe: dict[str, Any], write: bool, supervised: bool) -> bool:
     """Measure one program and print what became of it; returns whether it differs from the book."""
     kind, _, package = recipe["package"].partition(":")
     with tempfile.TemporaryDirectory(prefix="programs-") as folder:
-        path = SYSTEM + "".join(f":{place}" for place in sorted(Path("/usr/lib/postgresql").glob("*/bin")))
-        if kind in ("pypi", "npm"):
-            Path(folder).chmod(0o755)
-            path = f"{folder}/bin:{path}"
-            version = (_from_pypi if kind == "pypi" else _from_npm)(package, Path(folder))
-        else:
-            version = _from_debian(package)
+        version, path = _installed(recipe["package"], Path(folder))
         if version is None:
             print(f"{name}: {package} is not installed: left out", flush=True)
             return False

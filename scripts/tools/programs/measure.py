@@ -78,14 +78,19 @@ class Run:
     def renew(self) -> None:
         """The files as the recipe has them."""
         for name, text in self.recipe.get("files", {}).items():
-            path = self.place / name
-            path.write_text(self.filled(text))
-            if self.user is not None:
-                os.chown(path, self.user.pw_uid, self.user.pw_gid)
+            self._put(name, self.filled(text))
 
     def spoil(self) -> None:
         for name, text in self.recipe["broken"].items():
-            (self.place / name).write_text(text)
+            self._put(name, text)
+
+    def _put(self, name: str, text: str) -> None:
+        """Replace it at once, so that a program which looks by itself finds the one or the other."""
+        new = self.place / f"{name}.new"
+        new.write_text(text)
+        if self.user is not None:
+            os.chown(new, self.user.pw_uid, self.user.pw_gid)
+        new.rename(self.place / name)
 
     @contextmanager
     def up(self, listening: socket.socket | None = None) -> Iterator[Managed]:

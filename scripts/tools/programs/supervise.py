@@ -1,12 +1,13 @@
 """Runs one program under the supervisor, from the file that `supervisor init -- COMMAND` writes.
 
-It is started, reloaded, reloaded with an error in its file, stopped by SIGSTOP and continued, killed, and stopped by
-order.  Each step waits for what the daemon reports of it, as long as a busy machine may need.
+It is started, reloaded, reloaded with an error in its file, stopped by SIGSTOP and continued, starved of CPU, killed,
+and stopped by order.  Each step waits for what the daemon reports of it, as long as a busy machine may need.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -15,13 +16,14 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from scripts.tools.programs.manager import end_all
 from scripts.tools.programs.measure import NotUp, Run, place_for
+from scripts.tools.programs.starved import starved
 from scripts.tools.programs.supervised_file import STEPS
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
@@ -34,6 +36,8 @@ LOOK = 0.2
 """Seconds from one status to the next."""
 QUIET, LONGEST_BUSY = 1.5, 15.0
 """Seconds without work after which a program counts as having done what it was told; most seconds waited for that."""
+STARVED, LONGEST_STARVED = 10.0, 20.0
+"""Seconds without CPU; most seconds in which it must be silent then, else it has got enough."""
 
 Condition = Callable[[Mapping[str, Any]], bool]
 
@@ -43,15 +47,24 @@ class Wrong(Exception):
 
 
 class Life:
-    """One program in its folder, and the daemon that runs it.  `seen`: what became of each of STEPS."""
+    """One program in its folder, and the daemon that runs it.  `seen`: what became of each of STEPS.
+
+    `told_before`: bytes of its output before the last run.  `changed`: init has added something to its command."""
 
     def __init__(self, run: Run, home: Path, program: Program) -> None:
         self.run, self.home, self.program = run, home, program
         self.seen: dict[str, str] = {}
+        self.told_before = 0
         self.file, self.main = home / "services.toml", home / "main.toml"
         self._init()
         ((self.name, self.table),) = tomllib.loads(self.file.read_text())["services"].items()
+        self.changed = self._words(self.table["command"]) != self._words(self.run.recipe["command"])
         self.client = Client(str(home / "run" / "control.sock"))
+
+    def _words(self, command: str | Sequence[str]) -> list[str]:
+        """The arguments, as the recipe's are filled in; the program itself may be written with its folder."""
+        words = shlex.split(command) if isinstance(command, str) else command
+        return [self.run.filled(word) for word in words][1:]
 
     def _supervisor(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -125,13 +138,16 @@ class Life:
             raise Wrong(f"it was started {row['incarnation']} times; {self._log()}")
         kind, _, rest = self.run.recipe["up"].partition(":")
         if kind != "notify":
-            self.until("up", lambda _: self._serves(kind, self.run.filled(rest), incarnation))
+            self.until("up", lambda _: self._serves(kind, self.run.filled(rest)))
         return row
 
-    def _serves(self, kind: str, rest: str, incarnation: int) -> bool:
+    def _output(self) -> bytes:
+        log = self.home / "state" / "log" / f"{self.name}.log"
+        return log.read_bytes() if log.exists() else b""
+
+    def _serves(self, kind: str, rest: str) -> bool:
         if kind == "output":
-            log = self.home / "state" / "log" / f"{self.name}.log"
-            return log.exists() and log.read_text(errors="replace").count(rest) >= incarnation
+            return rest.encode() in self._output()[self.told_before :]
         if kind == "path":
             return Path(rest).exists()
         with socket.socket() as asks:
@@ -149,7 +165,9 @@ class Life:
     def live(self) -> None:
         with self.daemon():
             for step, what in zip(
-                STEPS, (self.starts, self.reload, self.broken, self.hang, self.kill, self.stop), strict=True
+                STEPS,
+                (self.starts, self.reload, self.broken, self.hang, self.starve, self.kill, self.stop),
+                strict=True,
             ):
                 try:
                     if said := what():
@@ -177,7 +195,8 @@ class Life:
         before = -1
         while time.monotonic() - quiet < QUIET and time.monotonic() - began < LONGEST_BUSY:
             time.sleep(LOOK)
-            main = self.row()["pid"] or 0
+            if (main := self.row()["pid"]) is None:
+                return
             stats = map(procfs.stat, [main, *procfs.descendants(main)])
             ticks = sum(stat.utime + stat.stime for stat in stats if stat is not None)
             if ticks != before:
@@ -207,8 +226,11 @@ class Life:
             self.signalled()
             if seen["broken_reload"].startswith("goes on"):
                 self.settled()
-                self.up(before["incarnation"])
-                return "goes on"
+                if self._runs_on(before):
+                    self.up(before["incarnation"])
+                    return "goes on"
+                if not self.changed:
+                    raise Wrong(f"it has ended, and the book says {seen['broken_reload']}; {self._log()}")
             ended = self.until("ended by it", lambda row: row["incarnation"] > 1 or row["pid"] != before["pid"])
         finally:
             self.run.renew()
@@ -218,6 +240,10 @@ class Life:
         self.until("back", lambda row: row["ready"] and row["incarnation"] >= ended["incarnation"])
         return f"exit {told['detail']['exit_code']}, told with the signal; back once it is mended"
 
+    def _runs_on(self, before: Mapping[str, Any]) -> bool:
+        row = self.row()
+        return bool(row["state"] == "running" and row["incarnation"] == before["incarnation"])
+
     def _refused(self, before: Mapping[str, Any]) -> str:
         try:
             self.signalled()
@@ -226,7 +252,8 @@ class Life:
                 raise
         else:
             raise Wrong("the check has passed although the file has an error")
-        after = self.up(before["incarnation"])
+        itself = self.run.recipe.get("itself")  # then a connection would make it read the file
+        after = self.row() if itself else self.up(before["incarnation"])
         if after["pid"] != before["pid"]:
             raise Wrong("it does not run on as it was")
         self.run.renew()
@@ -251,8 +278,26 @@ class Life:
             raise Wrong("it was ended, although it was only stopped")
         return "held" if beats else "shown"
 
+    def starve(self) -> str:
+        """Without CPU for STARVED seconds.  Only a silence can end it then; one without heartbeats is left out."""
+        if self.table.get("heartbeat") is None:
+            return ""
+        before, began = self.row(), time.monotonic()
+        with starved(before["pid"]):
+            held = self.until(
+                "held", lambda row: row["held"] is not None or time.monotonic() - began > LONGEST_STARVED
+            )["held"]
+            while time.monotonic() - began < STARVED:
+                time.sleep(LOOK)
+        self.until("running again", lambda row: row["state"] == "running")
+        after = self.up(before["incarnation"])
+        if after["pid"] != before["pid"]:
+            raise Wrong("it was ended, although it was only starved")
+        return "goes on" if held is None else f"held: {held}"
+
     def kill(self) -> str:
         before = self.row()
+        self.told_before = len(self._output())
         os.kill(before["pid"], signal.SIGKILL)
         self.until("another run", lambda row: row["incarnation"] > before["incarnation"])
         self.up(before["incarnation"] + 1)

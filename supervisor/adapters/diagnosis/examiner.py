@@ -2,7 +2,8 @@
 
 1. /proc is read first, in milliseconds, while everything is unchanged.
 2. A suspect that is not asleep, or any suspect where CPUs are short, is looked at again after a moment: it may be
-   waiting for a CPU rather than hang.
+   waiting for a CPU rather than hang.  Where this daemon waits for a CPU as well, no time may be left for that; then
+   this look comes last, and nothing else is asked.
 3. Its heartbeat source is probed once more, where it can be probed.
 4. Only a suspect that does not answer and is not held (stopped, traced, frozen, starved) is asked for its stacks.
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -27,7 +28,7 @@ from supervisor.adapters.probes.prober import error_text
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.thread_waits import any_awake, read_waits
 from supervisor.adapters.processes.tree import Tree, send
-from supervisor.core.detection.schedulable_time import SchedulableTime, contended
+from supervisor.core.detection.schedulable_time import SchedulableTime, Wait, Waited, contended
 from supervisor.core.model.spec import Evidence, ServiceSpec
 from supervisor.core.text.units import signal_name
 
@@ -152,18 +153,21 @@ class _Examination:
         self._held: str | None = None
         self._unasked: str | None = None
         self._confirms = False
+        self._to_look_again = False  # only a further look can tell whether it waits for a CPU
         self._found: evidence_documents.Evidence = {}
 
     def begin(self, confirm: Confirm | None) -> None:
         self._confirms = confirm is not None
         pid, now = self.suspect.pid, self._loop.now
         members = self.suspect.tree.members()
+        known_from_before = self._running.looked
+        waits = self._waits(members)  # before the rest is read, which takes long where this daemon is starved
         lines = self._examiner.output(self.suspect.instance).tail(LAST_LINES)
         self._held, self._found = evidence.examine(pid, members, lines, _LOOK * (self._until - now()), now)
-        known_from_before = self._running.looked
-        self._count_running(members)
+        self._count_running(self._began, waits)
         may = self._held is None and not known_from_before
-        if not (may and (any_awake(members) or contended(self._found["host"])) and self._again(_SECOND_LOOK, confirm)):
+        self._to_look_again = may and (any_awake(members) or contended(self._found["host"]))
+        if not (self._to_look_again and self._again(_SECOND_LOOK, confirm)):
             self._ask(confirm)
 
     def _again(self, after: float, confirm: Confirm | None) -> bool:
@@ -175,19 +179,25 @@ class _Examination:
         return True
 
     def _next_look(self, confirm: Confirm | None) -> None:
-        self._count_running(self.suspect.tree.members())
+        self._look_again()
         if self._held is not None or not self._running.unsure or not self._again(_NEXT_LOOK, confirm):
             self._ask(confirm)
 
-    def _count_running(self, members: list[int]) -> None:
-        """Measure whether it gets to run, by the change since the last look."""
+    def _waits(self, members: list[int]) -> Mapping[Wait, Waited]:
         tree = self.suspect.tree
-        cgroup = tree.path if isinstance(tree, CgroupTree) else None
+        return read_waits(members, tree.path if isinstance(tree, CgroupTree) else None)
+
+    def _count_running(self, at: float, waits: Mapping[Wait, Waited]) -> None:
+        """Measure whether it gets to run, by the change since the last look."""
         blocked = self._held is not None and not self._found.get("others_can_run")
-        self._running.look(self._loop.now(), read_waits(members, cgroup), blocked=blocked)
+        self._running.look(at, waits, blocked=blocked)
         self._found["waited"] = {"share": round(self._running.share, 3), "ran_s": round(self._running.ran, 3)}
         if self._held is None and self._running.held is not None:
             self._held = self._found["held"] = self._running.held
+
+    def _look_again(self) -> None:
+        self._to_look_again = False
+        self._count_running(self._loop.now(), self._waits(self.suspect.tree.members()))
 
     def _ask(self, confirm: Confirm | None) -> None:
         if confirm is None:
@@ -211,6 +221,8 @@ class _Examination:
         if alive or self._held is not None or unasked is not None:
             self._answer(alive)
             return
+        if self._to_look_again:
+            return  # at the end of the time
         if self._spec.evidence is Evidence.CORE:
             self._found["core"] = _prepare_core(self.suspect.pid, self._spec)
         # A process with a thread in uninterruptible sleep cannot answer (and its command was not read for that reason).
@@ -301,6 +313,8 @@ class _Examination:
         self._found["cut_short"] = f"after {self._loop.now() - self._began:.1f} s"
         if self._confirms and not self._asked:
             self._unasked = "no answer yet when the time for it was over"
+        if self._to_look_again:
+            self._look_again()
         self._answer(False)
 
     def _answer(self, alive: bool) -> None:

@@ -22,7 +22,8 @@ from supervisor.core.model.spec import ReadySpec, StopStep, Suspicion
 from supervisor.core.restart.tracker import Breaker
 
 EXAMINE_TIMEOUT = 1.0
-"""Seconds in which an examination has to answer; without an answer the suspicion is acted on."""
+"""Seconds in which an examination has to answer, from when it begins; without an answer after twice that time the
+suspicion is acted on."""
 MANY_SILENT = "many fell silent at once"
 """Why a suspect is held: the silence of many points at what they share."""
 _PROBED = frozenset({State.STARTING, State.RUNNING, State.SUSPECT})
@@ -160,7 +161,8 @@ def suspect(instance: Instance, cause: Cause, now: float, out: list[Action], det
     timeout = EXAMINE_TIMEOUT
     if silent and heartbeat is not None:
         timeout += heartbeat.probe_timeout
-    move(instance, State.SUSPECT, cause, now, out, detail, until=None if only_report else now + timeout)
+    until = None if only_report else now + timeout + EXAMINE_TIMEOUT  # a late daemon gives the examination late
+    move(instance, State.SUSPECT, cause, now, out, detail, until=until)
     instance.counting = instance.counting and silent and instance.ran > 0.0
     examine(instance, timeout, out, silent=silent)
 

@@ -93,7 +93,7 @@ def _begin_suspicion(instance: Instance, member: Member, now: float, out: list[A
     beat = _spec(instance)
     member.since = now
     timeout = EXAMINE_TIMEOUT + (beat.probe_timeout if beat.shared_is_probed else 0.0)
-    member.until = now + timeout
+    member.until = now + timeout + EXAMINE_TIMEOUT
     note(instance, Cause.PROCESS_SILENT, now, out, _detail(instance, member, now))
     _examine(instance, member, out, timeout)
 

@@ -500,3 +500,14 @@ def test_who_sleeps_is_not_starved_however_busy_the_host(practice: Practice) -> 
     _, held, found, _, _ = practice.examine(suspect)
     assert held is None
     assert found["waited"]["share"] < 0.5
+
+
+def test_who_waits_for_a_cpu_is_held_also_where_no_time_is_left_for_a_second_look(practice: Practice) -> None:
+    """So it is where the daemon waits for a CPU as well.  The last look is at the end of the time; nothing is asked."""
+    suspect = practice.start(SPINS, says="spinning")
+    hog = practice.start(SPINS, says="spinning")
+    crowd_out(practice, suspect.pid, hog.pid)
+    _, held, found, _, _ = practice.examine(suspect, DUMPING, within=0.4)
+    assert held == found["held"] == "starved of CPU"
+    assert found["waited"]["share"] > 0.5
+    assert "stacks" not in found
