@@ -156,8 +156,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "daemon.web": {"core", "adapters", "errors", "display", "web"},
     "daemon.__main__": {
-        "core", "adapters", "errors", "launch", "own_sources", "daemon.previous_run", "daemon.refused_start",
-        "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
+        "core", "adapters", "errors", "launch", "own_sources", "daemon.late_module", "daemon.previous_run",
+        "daemon.refused_start", "daemon.rehearsal", "daemon.runtime", "daemon.upgrade_guard",
     },
 
     # The configuration: text to a plan.
@@ -484,6 +484,38 @@ def test_a_plain_daemon_does_not_pay_for_what_no_service_has(tmp_path: Path) -> 
     loaded = loaded_by(PLAIN_DAEMON.format(tmp_path).strip())
     assert "supervisor.adapters.logs.store" in loaded
     assert not [name for name in loaded for other in NOT_PLAIN if inside(name, f"supervisor.{other}")]
+
+
+def test_a_plain_daemon_does_not_pay_for_modules_of_the_standard_library_that_it_does_not_use() -> None:
+    code = "import supervisor.daemon.__main__, supervisor.daemon.runtime, supervisor.adapters.http.connection"
+    loaded = loaded_by(code) - loaded_by("pass")
+    unused = {"pathlib", "urllib.parse", "ipaddress", "asyncio", "logging"}
+    if sys.version_info < (3, 12):  # where dataclasses does not use inspect
+        unused |= {"ast", "dis", "tokenize"}
+    assert not unused & loaded
+
+
+def test_a_module_that_is_imported_late_is_the_real_one() -> None:
+    code = """if True:
+        import sys
+        from supervisor.daemon.late_module import import_late
+        import_late()
+        from dataclasses import dataclass
+        @dataclass
+        class Untold: x: int
+        assert Untold.__doc__ == "Untold" or sys.version_info >= (3, 12)
+        import inspect
+        assert sys.version_info >= (3, 12) or "ast" not in sys.modules and not hasattr(inspect, "__all__")
+        def function(given): pass
+        assert str(inspect.signature(function)) == str(inspect.signature(function)) == "(given)"
+        from inspect import signature
+        assert signature is inspect.signature is sys.modules["inspect"].signature and "ast" in sys.modules
+        real = sys.modules["inspect"]
+        import_late()
+        assert sys.modules["inspect"] is real
+        """
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_a_plain_daemon_does_not_load_is_there() -> None:

@@ -10,11 +10,15 @@ import gc
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from supervisor import own_sources
-from supervisor.launch import compiler
+from supervisor.daemon.late_module import import_late
+
+import_late()  # before the first import of dataclasses
+from dataclasses import replace  # noqa: E402
+
+from supervisor import own_sources  # noqa: E402
+from supervisor.launch import compiler  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable

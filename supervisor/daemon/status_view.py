@@ -75,7 +75,7 @@ class StatusView:
             row["sockets"] = queues.get(name)
             if parts.stored is not None and (stored := parts.stored.of(name)):
                 row["stored"] = [one.name for one in stored]
-            if instance.spec.exclusive and service_set.roster.gate is not None:
+            if service_set.roster.gate is not None and instance.spec.exclusive:
                 row["placed"] = service_set.roster.gate.view(instance, now)
             rows.append(row)
             yield

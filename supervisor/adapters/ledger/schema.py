@@ -7,7 +7,6 @@ import sqlite3
 import stat
 import time
 from contextlib import suppress
-from pathlib import Path
 
 APPLICATION = 0x50686953
 """PRAGMA application_id: marks an SQLite file as a ledger."""
@@ -145,9 +144,11 @@ def _is_regular(path: str) -> bool:
 
 
 def _forget_oldest(path: str) -> None:
-    ledger = Path(path)
-    aside = sorted({p.name.removesuffix("-wal") for p in ledger.parent.glob(f"{ledger.name}.corrupt-*")})
+    folder, _, ledger = path.rpartition("/")
+    folder = folder or "."
+    names = os.listdir(folder)  # noqa: PTH208 - pathlib costs
+    aside = sorted({name.removesuffix("-wal") for name in names if name.startswith(f"{ledger}.corrupt-")})
     for name in aside[:-KEPT_ASIDE]:
         for old in (name, f"{name}-wal"):
             with suppress(OSError):
-                ledger.with_name(old).unlink()
+                os.unlink(f"{folder}/{old}")  # noqa: PTH108

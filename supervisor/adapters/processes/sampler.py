@@ -214,8 +214,9 @@ class _Meter:
 
     def has_not_run(self) -> bool:
         """None of its processes has run or ended since the reading."""
+        clock = counters.cpu_clock
         for pid, before in self.clocks.items():
-            if before is None or counters.cpu_clock(pid) != before:
+            if before is None or clock(pid) != before:
                 return False
         return bool(self.clocks)
 

@@ -500,7 +500,7 @@ class ServiceSpec:
     @property
     def on_demand(self) -> bool:
         """It is started by the first connection."""
-        return any(socket.on_demand for socket in self.sockets)
+        return bool(self.sockets) and any(socket.on_demand for socket in self.sockets)
 
     @property
     def idle(self) -> float | None:

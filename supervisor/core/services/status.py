@@ -12,7 +12,7 @@ from supervisor.core.text.waiting import runs_elsewhere
 if TYPE_CHECKING:  # the command `status` uses rows without importing the rules
     from supervisor.core.detection.members import Members
     from supervisor.core.lifecycle.instance import Instance
-    from supervisor.core.model import balance_documents, documents, instance_documents
+    from supervisor.core.model import balance_documents, document_types, documents, instance_documents
 
 
 SHOWN = 32
@@ -23,23 +23,25 @@ PROBED = ("http", "tcp", "exec")
 
 def instance_view(i: Instance, now: float) -> instance_documents.Instance:
     """One row of `status --json`.  `cpu_percent`, `memory_bytes` and `paused` are None; the caller fills them in."""
-    detector, kept = i.detector, i.maintenance is not None
+    detector, kept, started = i.detector, i.maintenance is not None, i.started_at
+    state: document_types.State = i.state.value
+    dormant, waiting_for, source = i.dormant, i.waiting_for, i.spec.heartbeat
     heard = detector is not None and detector.last is not None and i.pid is not None
     row: instance_documents.Instance = {
         "name": i.name,
         "service": i.spec.name,
         "goal": i.goal.value,
-        "state": i.state.value,
-        "ready": i.available,
+        "state": state,
+        "ready": i.ready or dormant,
         "pid": i.pid,
         "incarnation": i.incarnation,
-        "uptime_s": _ago(i.started_at, now),
+        "uptime_s": None if started is None else round(max(0.0, now - started), 3),
         "restarts": i.restarts,
         "detector": detector.name if detector else None,
         "phi": round(detector.suspicion(now), 3) if detector and heard and i.blind_since is None else None,
         "threshold": detector.threshold if detector else None,
         "last_heartbeat_age_s": _ago(detector.last, now) if detector and heard else None,
-        "suspect_in_s": _left(i.suspect_at, now),
+        "suspect_in_s": _left(i.suspect_at, now) if detector is not None else None,
         "false_suspicions": i.false_suspicions,
         "target": _target(i),
         "cause": i.cause.value,
@@ -48,19 +50,19 @@ def instance_view(i: Instance, now: float) -> instance_documents.Instance:
         "signal": i.signal,
         "out_of_memory": i.out_of_memory,
         "left_behind": i.left_behind,
-        "next_restart_in_s": _left(i.until, now) if i.state.value in ("backoff", "failed") and not kept else None,
-        "kill_in_s": _kill_in(i, now) if i.state.value == "stopping" and not i.draining else None,
-        "stop_step": _stop_step(i, now),
+        "next_restart_in_s": _left(i.until, now) if state in ("backoff", "failed") and not kept else None,
+        "kill_in_s": _kill_in(i, now) if state == "stopping" and not i.draining else None,
+        "stop_step": _stop_step(i, now) if state == "stopping" else None,
         "drain_s": _left(i.until, now) if i.draining else None,
-        "ready_within_s": _left(i.deadline, now) if i.state.value == "starting" and not kept else None,
+        "ready_within_s": _left(i.deadline, now) if state == "starting" and not kept else None,
         "breaker": i.tracker.breaker.value,
         "attempt": i.tracker.attempt,
-        "waiting_for": "a connection" if i.dormant else i.waiting_for or None,
-        "waiting_because": (i.waiting_for and i.waiting_because) or None,
+        "waiting_for": "a connection" if dormant else waiting_for or None,
+        "waiting_because": (waiting_for and i.waiting_because) or None,
         "maintenance": _maintenance(i, now) if kept else None,
         "held": i.held,
         "paused": None,
-        "on_suspect": i.spec.heartbeat.on_suspect.value if i.spec.heartbeat is not None else None,
+        "on_suspect": source.on_suspect.value if source is not None else None,
         "lingering": list(i.lingering),
         "stuck": i.unkillable(now),
         "detach": i.spec.detach,
@@ -141,7 +143,7 @@ def _kill_in(i: Instance, now: float) -> float | None:
 
 
 def _stop_step(i: Instance, now: float) -> instance_documents.StopStep | None:
-    if i.state.value != "stopping" or i.draining or not i.running_spec.stop:
+    if i.draining or not i.running_spec.stop:
         return None
     steps = i.running_spec.stop_steps
     step = min(i.stop_step, len(steps) - 1)

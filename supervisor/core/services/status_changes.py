@@ -7,6 +7,7 @@ here: `changed` says what is sent, `merged` makes a whole status of it.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 AGES = ("uptime_s", "since_s", "last_heartbeat_age_s", "status_age_s")
 """The values of a row that grow by themselves.  A row with any other value that moves is sent each time."""
+_AGES_OF = itemgetter(*AGES)
 TOLERANCE = 0.25
 """Seconds by which an age may differ from what it grew to: the rows of a status are made one after the other."""
 
@@ -37,14 +39,13 @@ def changed(status: Status, before: Mapping[str, Instance], passed: float) -> Ge
 
 
 def _as_before(row: Mapping[str, Any], before: Mapping[str, Any], passed: float) -> bool:
-    ages = {}
-    for key in AGES:
-        age, was = row[key], before[key]
-        if age != was:
-            if age is None or was is None or abs(age - was - passed) > TOLERANCE:
-                return False
-            ages[key] = age
-    return {**before, **ages} == row
+    ages, ages_before = _AGES_OF(row), _AGES_OF(before)
+    if ages == ages_before:
+        return row == before
+    for age, was in zip(ages, ages_before, strict=True):
+        if age != was and (age is None or was is None or abs(age - was - passed) > TOLERANCE):
+            return False
+    return {**before, **dict(zip(AGES, ages, strict=True))} == row
 
 
 def merged(before: Status, changes: Status) -> Status:
@@ -57,5 +58,8 @@ def merged(before: Status, changes: Status) -> Status:
 
 def _grown(row: Instance, passed: float) -> Instance:
     values: dict[str, Any] = {**row}
-    values.update({key: round(age + passed, 3) for key in AGES if (age := values[key]) is not None})
+    for key in AGES:
+        age = values[key]
+        if age is not None:
+            values[key] = age + passed
     return cast("Instance", values)
