@@ -130,7 +130,7 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
         "paths": _paths(spec.sandbox) if spec.sandbox else "",
         "where": _placement(spec.placement) if spec.exclusive else "",
         "rolls": _rollout(spec.rollout) if spec.rollout else "",
-        "reloads": _reload(spec),
+        "reloads": reloading(spec),
         "stores": f"up to {_count(spec.fd_store, 'descriptor')} for its next process" if spec.fd_store else "",
         "stops": ", ".join(f"on {signal_name(s.signal)} within {span(s.wait)}" for s in spec.stop) + ", or killed"
         if spec.stop
@@ -138,7 +138,7 @@ def _facts(spec: ServiceSpec) -> dict[str, str]:
     }
 
 
-def _reload(spec: ServiceSpec) -> str:
+def reloading(spec: ServiceSpec) -> str:
     """Empty for a service that only gets SIGHUP."""
     awaited = spec.ready is not None and spec.ready.notify_reload
     if spec.reload_signal == _USUAL.reload_signal and not spec.reload_check and not awaited:

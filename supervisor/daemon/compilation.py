@@ -18,7 +18,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal
 from supervisor.core.model.plain import from_plain
 from supervisor.core.model.spec import Plan
-from supervisor.core.services.unresolved import completed
+from supervisor.core.services.unresolved import completed, why
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.reload import keep_plan_in_force
 from supervisor.errors import ConfigError
@@ -120,8 +120,11 @@ class Completion:
             self._fail(action, "it was stopped before it was started")
             return
         if result is not None and instance.spec.unresolved:
-            known = instance.spec.unresolved[0][1]
-            found = completed(instance.spec, result) if isinstance(result, Plan) else f"{known}; {result.message}"
+            found = (
+                completed(instance.spec, result)
+                if isinstance(result, Plan)
+                else f"{why(instance.spec)}; {result.message}"
+            )
             if isinstance(found, str):
                 self._fail(action, found)
                 return

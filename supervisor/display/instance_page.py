@@ -42,13 +42,15 @@ class Page(NamedTuple):
     """What is shown of an instance.
 
     `defined`: file and line.  `needs`, `needed_by`: services, each with the states of its instances.  `lines`: its last
-    output, or why that cannot be read.  `ready`: how its readiness is found, in words."""
+    output, or why that cannot be read.  `ready`: how its readiness is found, in words.  `reloads`: how
+    it reloads; empty: at SIGHUP, without a check."""
 
     view: InstanceDetail
     story: Why
     now: float
     defined: str
     ready: str
+    reloads: str
     limits: Limits
     needs: Mapping[str, str]
     needed_by: Mapping[str, str]
@@ -101,6 +103,8 @@ def _facts(page: Page) -> Iterator[tuple[str, str]]:
         yield "Last order", f"{local_time(page.story['last_order']['at'])[:19]}, {page.story['last_order']['says']}"
     if page.ready or view["type"] == "oneshot":
         yield "Ready when", page.ready or "it has ended with success"
+    if page.reloads:
+        yield "Reloads", page.reloads
     if (beat := _heartbeat(view)) is not None:
         yield "Heartbeat", beat
     if (probe := view.get("probe")) and (probe["failures"] or probe["error"]):

@@ -60,11 +60,9 @@ def suggestion(command: Sequence[str]) -> Suggestion:
 
 
 def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) -> None:
-    instead = program.foreground.get("instead")
+    instead, valued = program.foreground.get("instead"), program.foreground.get("value", False)
     for option in program.foreground.get("none_of", ()):
-        if option in made.command and not program.foreground.get("value"):
-            at = made.command.index(option)
-            made.command[at : at + 1] = [instead] if instead else []
+        if _leave_out(made.command, len(arguments), option, instead, valued=valued):
             made.reasons.append(f"with {option} {program.title} goes to the background and counts as ended")
     wanted: Sequence[str] = program.foreground.get("one_of", ())
     if wanted and applies(program.foreground, arguments) and not any_flag(arguments, wanted):
@@ -76,6 +74,18 @@ def _foreground(made: Suggestion, program: Program, arguments: Sequence[str]) ->
         made.reasons.append(
             f"without {shlex.join(words)} {program.title} goes to the background and counts as ended{unless}"
         )
+
+
+def _leave_out(command: list[str], count: int, option: str, instead: str | None, *, valued: bool) -> bool:
+    """Whether an option among the last `count` words was left out, with its value; `instead` comes in its place."""
+    name, _, value = option.partition(" ")
+    for at in range(len(command) - count, len(command)):
+        joined = command[at].startswith(f"{name}=") and has_option(command[at : at + 1], option)
+        if joined or (command[at] == name and value in "".join(command[at + 1 : at + 2])):
+            width = 2 if (value or valued) and not joined else 1
+            command[at : at + width] = [instead] if instead else []
+            return True
+    return False
 
 
 def _joined(command: list[str], words: Sequence[str]) -> bool:

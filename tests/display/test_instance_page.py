@@ -27,6 +27,7 @@ def page_of(row: Instance) -> Page:
         now=1_000_000.0,
         defined="/srv/shop/services.toml:12",
         ready="http://127.0.0.1:8000/healthz answers",
+        reloads="on SIGHUP, if `web -t` succeeds",
         limits=Limits(memory=512 * MIB, cpu=1.5, tasks=40),
         needs={"redis": "running, ready", "db": ""},
         needed_by={"front": "2 of 3 ready"},
@@ -45,6 +46,7 @@ def test_the_page_of_a_healthy_instance_has_all_its_facts() -> None:
     assert fact(lines, "Next") == "suspicion, unless a heartbeat comes; it is healthy now, in 3.3 s"
     assert fact(lines, "Restarts") == "0; at most 5 in 1 min; policy on-failure"
     assert fact(lines, "Ready when") == "http://127.0.0.1:8000/healthz answers"
+    assert fact(lines, "Reloads") == "on SIGHUP, if `web -t` succeeds"
     assert (
         fact(lines, "Heartbeat") == "silent for 0.68 s of the 4 s that are allowed; phi 0.31 of 8; by notify, every 1 s"
     )
@@ -86,7 +88,7 @@ def test_a_failure_tells_when_it_is_tried_again() -> None:
 
 def test_what_it_does_not_have_is_left_out() -> None:
     bare = page(state="stopped", since_s=None)._replace(
-        defined="", ready="", needs={}, needed_by={}, lines=[], limits=Limits()
+        defined="", ready="", reloads="", needs={}, needed_by={}, lines=[], limits=Limits()
     )
     lines = page_lines(bare, ASCII, 80)
     assert not any(line.strip().startswith(("Defined", "Since", "Heartbeat", "Resources", "Needs")) for line in lines)

@@ -55,8 +55,11 @@ from supervisor.programs.suggestion import suggestion
          {"ready": {"notify": True}}),
         (["memcached", "-d"], "memcached", ["memcached"], {}),
         (["caddy", "start"], "caddy", ["caddy", "run"], {"ready": {"notify": True}}),
-        (["uwsgi", "-d", "log", "--die-on-term"], "uwsgi", ["uwsgi", "-d", "log", "--die-on-term"],
-         {"ready": {"notify": True}}),
+        (["uwsgi", "-d", "log", "--die-on-term"], "uwsgi", ["uwsgi", "--die-on-term"], {"ready": {"notify": True}}),
+        (["redis-server", "--daemonize", "yes", "--supervised", "systemd"], "redis-server",
+         ["redis-server", "--supervised", "systemd"], {"ready": {"notify": True}}),
+        (["redis-server", "--daemonize", "no", "--supervised", "systemd"], "redis-server",
+         ["redis-server", "--daemonize", "no", "--supervised", "systemd"], {"ready": {"notify": True}}),
         (["nice", "privoxy", "conf"], "privoxy", ["nice", "privoxy", "--no-daemon", "conf"], {
             "reload_check": ["nice", "privoxy", "--config-test", "--no-daemon", "conf"],
         }),

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,9 +154,10 @@ def _watch(client: Client, seconds: float, outcome: Outcome) -> None:
         outcome.pressures += [float(word.partition("=")[2]) for word in words[1:2]]
         if time.monotonic() - said >= SAY:
             said = time.monotonic()
-            rows = client.status()["instances"]
-            ready = sum(row["ready"] for row in rows)
-            print(f"  load {outcome.loads[-1]:.0f}, cpu pressure {''.join(words[1:2])}, {ready} ready", flush=True)
+            ready = "no answer of the daemon"
+            with suppress(SupervisorError):  # it runs late as well
+                ready = f"{sum(row['ready'] for row in client.status()['instances'])} ready"
+            print(f"  load {outcome.loads[-1]:.0f}, cpu pressure {''.join(words[1:2])}, {ready}", flush=True)
 
 
 def _judge(client: Client, rows: Mapping[str, Mapping[str, Any]], began: int, outcome: Outcome, logs: Path) -> None:

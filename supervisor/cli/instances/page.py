@@ -64,6 +64,7 @@ def lines(target: DaemonTarget, status: Status) -> tuple[str, list[str]]:
         now=time.time(),
         defined=defined,
         ready=_ready(spec.ready) if spec is not None else "",
+        reloads=_reloads(spec),
         limits=_limits(spec),
         needs={one: states.get(one, "") for one in needs},
         needed_by={one: states.get(one, "") for one in needed_by},
@@ -138,6 +139,12 @@ def _ready(ready: ReadySpec | None) -> str:
     from supervisor.config.explain import readiness
 
     return readiness(ready) if ready is not None else ""
+
+
+def _reloads(spec: ServiceSpec | None) -> str:
+    from supervisor.config.explain import reloading
+
+    return reloading(spec) if spec is not None else ""
 
 
 def _output(client: Client, name: str) -> Sequence[LogLine] | str:

@@ -45,6 +45,14 @@ def lacks(spec: ServiceSpec) -> Iterable[str]:
     return (f"{key}: {reason}" for key, reason in spec.unresolved)
 
 
+def why(spec: ServiceSpec) -> str:
+    """Why it cannot be started: the first thing that is missing, with its key where that is another command than its
+    own."""
+    where, reason = spec.unresolved[0]
+    key = where.rpartition(f"services.{spec.name}.")[2]
+    return f"{key}: {reason}" if key.endswith(("reload_check", ".exec", ".run")) else reason
+
+
 def completed(spec: ServiceSpec, compiled: Plan) -> ServiceSpec | str:
     """`spec` with what was missing, from the file as it was `compiled` now; or why it cannot be started."""
     found = compiled.service(spec.name)
@@ -58,9 +66,9 @@ def completed(spec: ServiceSpec, compiled: Plan) -> ServiceSpec | str:
         unresolved=(),
     )
     if found is None or resolved != replace(found, unresolved=()):
-        return f"{spec.unresolved[0][1]}; the file was edited since, `supervisor reload` applies it"
+        return f"{why(spec)}; the file was edited since, `supervisor reload` applies it"
     if found.unresolved:
-        return found.unresolved[0][1]
+        return why(found)
     number, written = spec.replicas, spec.configured_replicas
     return replace(found, replicas=number, configured_replicas=written, first_name=spec.first_name, surge=spec.surge)
 

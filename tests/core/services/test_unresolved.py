@@ -77,3 +77,10 @@ def test_a_completed_service_takes_the_place_of_the_one_that_lacked_something() 
     web = service_set.instances["web"]
     assert web.spec == web.running_spec == WEB
     assert service_set.instances["other"].spec == other
+
+
+def test_why_it_cannot_be_started_names_the_key_of_another_command_than_its_own() -> None:
+    lacking = (("services.toml:3: services.web.reload_check", 'the program "x" is not on the PATH'),)
+    assert completed(LACKING, plan(LACKING)) == "/bin/web is gone"
+    other = replace(WEB, unresolved=lacking)
+    assert completed(other, plan(other)) == 'reload_check: the program "x" is not on the PATH'
