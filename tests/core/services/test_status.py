@@ -11,7 +11,6 @@ from supervisor.core.lifecycle.snapshot import _WHERE_ABSENT, Reload
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.balance_documents import Balance, BalancedSlot
-from supervisor.core.model.causes import Cause
 from supervisor.core.services.status import carried_by, instance_view, missing
 from tests.core.services.test_service_set import spec
 
