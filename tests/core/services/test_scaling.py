@@ -32,6 +32,7 @@ from supervisor.core.services.scaling import (
     kept,
     phase,
     scaled,
+    surge_of,
     wanted,
     with_present_names,
 )
@@ -160,6 +161,13 @@ def test_enough_are_ready(replicas: int, min_ready: int | None, ready: int) -> N
 def order(world: World, **numbers: int) -> None:
     plan = scaled(world.service_set.plan, numbers)
     world.take(world.service_set.apply(plan, world.now, BY, scale=True)[1])
+
+
+@pytest.mark.parametrize(
+    ("limit", "replicas", "beside"), [(2, 5, 2), ("1%", 200, 2), ("100%", 200, 200), ("25%", 5, 2), ("1%", 1, 1)]
+)
+def test_a_part_of_the_replicas_runs_beside_them_rounded_up(limit: int | str, replicas: int, beside: int) -> None:
+    assert surge_of(RolloutSpec(max_surge=limit), replicas) == beside
 
 
 def test_more_and_fewer() -> None:

@@ -11,7 +11,6 @@ from supervisor.core.lifecycle.snapshot import _WHERE_ABSENT, Reload
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
 from supervisor.core.model.balance_documents import Balance, BalancedSlot
-from supervisor.core.model.causes import Cause
 from supervisor.core.services.status import carried_by, instance_view, missing
 from tests.core.services.test_service_set import spec
 
@@ -97,15 +96,33 @@ def test_a_row_tells_of_the_last_reload_and_of_an_error(state: Any, within: floa
     assert row["error"] == {"errno": 13, "text": "Permission denied"}
 
 
-def test_what_a_run_left_behind_is_not_told_of_the_next_one_that_cannot_be_started() -> None:
+def test_how_a_run_ended_is_not_told_of_the_next_one_that_cannot_be_started() -> None:
     web = Instance("web", spec("web"), lambda: 0.5)
     for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7), ev.Exited(1, 1, None, False), ev.TreeEmpty(1)):
         step(web, event, 100.0)
-    assert instance_view(web, 100.0).get("left_behind")
+    before = instance_view(web, 100.0)
+    assert before.get("left_behind") and before["exit_code"] == 1
     for event in (ev.Timeout(), ev.StartPermitted(), ev.SpawnFailed(2, "no such file")):
         step(web, event, 102.0)
-    assert web.cause is Cause.SPAWN_FAILED and not instance_view(web, 102.0).get("left_behind")
+    now = instance_view(web, 102.0)
+    assert (now["cause"], now["exit_code"], now["signal"], now.get("left_behind")) == (
+        "spawn-failed",
+        None,
+        None,
+        False,
+    )
 
 
 def test_a_new_instance_has_what_is_assumed_where_an_earlier_version_saved_nothing() -> None:
     assert not _WHERE_ABSENT.keys() & Instance("web", spec("web"), lambda: 0.5).snapshot(100.0).keys()
+
+
+def test_how_long_it_may_take_to_be_ready_is_told_while_it_starts() -> None:
+    web = Instance(
+        "web", spec("web", heartbeat={"source": "notify"}, ready={"tcp": "x"}, start_timeout=30.0), lambda: 0.5
+    )
+    for event in (ev.Start(), ev.StartPermitted(), ev.Spawned(1, 7)):
+        step(web, event, 100.0)
+    assert instance_view(web, 101.0)["ready_within_s"] == 29.0
+    step(web, ev.Ready(1, "tcp"), 101.0)
+    assert web.deadline is not None and instance_view(web, 101.0)["ready_within_s"] is None

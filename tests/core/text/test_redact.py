@@ -131,6 +131,7 @@ SHOW = [
     "sh -c 'cd /srv && exec app --port 80 2>&1 | tee \"log file\"'",
     "sh -c 'app --token \"$TOKEN\" --password=${PASSWORD}'",
     "env PWD=/srv OLDPWD=/ LANG=C app",
+    "sh -c 'app code=7 session=main key=name'",
     "curl -H 'Accept: text/html' -H 'Host: x' 'http://h/?q=a&page=2'",
     """app '{"user":"x","count":3}'""",
     "rsync -av host:/srv/ ./srv -e 'ssh -p 2222'",
