@@ -46,7 +46,7 @@ APP = {
     "directory": "HERE", "instances": 1, "autorestart": True, "autostart": True, "variables": {"A": "q7z", "SEEN": "1"},
     "caller": {"SEEN": "1"}, "starts": None, "never": [3], "memory": 1048576,
 }  # fmt: skip
-CONFIG = {
+CONFIG: dict[str, dict[str, dict[str, Any]]] = {
     "services": {
         "web": {
             "command": ["serve", "a b", "$$X"], "environment": {"A": "q7z"}, "restart": "always",

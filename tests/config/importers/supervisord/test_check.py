@@ -229,7 +229,8 @@ def test_a_file_without_a_main_file_is_included_by_one(tmp_path: Path, monkeypat
 def test_the_policies_of_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policies = {"user": None, "stop signal": 15, "stop timeout": 10, "autostart": True, "startsecs": 5,
                 "retries": 3, "exitcodes": [0, 2], "restart": "RestartUnconditionally"}  # fmt: skip
-    process = {"group": "web", "name": "web", "command": "run", "environment": {}, "directory": None, "listener": False}
+    process: dict[str, Any] = {"group": "web", "name": "web", "command": "run", "environment": {}}
+    process |= {"directory": None, "listener": False}
     path = tmp_path / "supervisord.conf"
     text = "[supervisord]\n[program:web]\ncommand=run\nautorestart=true\n"
     path.write_text(f"{text}startsecs=5\nexitcodes=0,2\n")
