@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from supervisor.core.cluster.documents import Owner, SlotRecord, dump, slot_record
 from supervisor.core.cluster.local import Placed
@@ -89,6 +92,15 @@ def test_an_evicted_host_loses_its_slots_and_its_name_and_each_slot_is_marked() 
     record = slot_record(engine.nodes[slot_path(*WEB)].data)
     assert record.evicted and not record.clean and record.epoch == 60
     assert "/members/a" not in engine.nodes and "/hosts/a" not in engine.nodes and "/drains/a" in engine.nodes
+
+
+@pytest.mark.parametrize(("size", "told"), [(64 * 1024, {"n": 1}), (64 * 1024 + 1, None)])
+def test_what_a_host_has_told_is_read_up_to_64_kib(size: int, told: object) -> None:
+    text = '{"n":1' + " " * (size - 7) + "}"
+    nodes = {"/status/a": Node("{}", 0, 5), "/incidents/a": Node(text, 0, 5)}
+    _, orders = carried_out(Order("1", "record", "a"), nodes=nodes)
+    found: Any = orders.outcomes()[0].get("record")
+    assert len(text) == size and found["record"] == told
 
 
 def test_what_a_host_has_told_is_read_whatever_it_holds_and_its_age_is_by_the_servers_clock() -> None:

@@ -6,7 +6,10 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from supervisor.core.lifecycle.instance import Instance
+from supervisor.core.lifecycle.running import silence_detail
 from supervisor.core.lifecycle.signs_of_life import ONLY_OTHER_MESSAGES
 from supervisor.core.lifecycle.transitions import step
 from supervisor.core.model import events as ev
@@ -108,3 +111,10 @@ def test_what_had_beaten_before_the_adoption_is_not_said_to_have_never_beaten() 
         instance.restore(saved, crashed=True)
         step(instance, ev.Adopted(1, 7, 60.0), 162.0)
     assert silent(instance) == "no heartbeat since this daemon took it over, for 30 s"
+
+
+@pytest.mark.parametrize(("status", "sign"), [("", None), ("busy", None), ("", 101.0), ("busy", 101.0)])
+def test_a_silence_tells_whether_other_messages_came(status: str, sign: float | None) -> None:
+    instance = running()
+    instance.status_text, instance.last_sign = status, sign
+    assert silence_detail(instance, 110.0).get("other_messages", False) is bool(status or sign)
