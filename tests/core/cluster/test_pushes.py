@@ -494,18 +494,18 @@ def test_whatever_is_lost_all_hosts_end_on_one_version(data: st.DataObject) -> N
     assert json.loads(world.engine.nodes[CURRENT].data)["number"] == record.number
 
 
-@pytest.mark.parametrize("done", [True, False])
-def test_each_request_may_remain_without_an_answer_once(done: bool) -> None:
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_each_request_may_remain_without_an_answer_once(carried_out: bool) -> None:
     """Here the connection outlives it.  All is settled long before the time of a step is over."""
-    world, lost = World(), set()
+    world, unanswered = World(), set[tuple[str, Request | None]]()
 
     def loses(one: Machine) -> None:
         answer = one.answer
 
-        def answers(lose: bool = False, carried_out: bool = True) -> None:
-            first = one.out is not None and (one.node, one.out) not in lost
-            lost.add((one.node, one.out))
-            answer(first, done or not first)
+        def answers(lost: bool = False, done: bool = True) -> None:
+            first = one.out is not None and (one.node, one.out) not in unanswered
+            unanswered.add((one.node, one.out))
+            answer(first, carried_out or not first)
 
         one.answer = answers  # type: ignore[method-assign]
 

@@ -160,7 +160,7 @@ def test_a_record_is_bounded(count: int, lines: int, text: str) -> None:
 def test_of_all_stories_40_kib_are_kept_and_of_the_events_20() -> None:
     stories = [story(tale(incident(n), name=f"w{n}")) for n in range(150)]
     told = record(stories, [event(n, text="x" * 250) for n in range(100)])
-    sizes = [len(compact(told[kind])) / 1024 for kind in ("stories", "events")]  # type: ignore[literal-required]
+    sizes = [len(compact(told[kind])) / 1024 for kind in ("stories", "events")]
     assert 39.0 < sizes[0] <= 40.0 and 19.0 < sizes[1] <= 20.0
 
 

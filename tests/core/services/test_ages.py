@@ -72,7 +72,7 @@ def of_a_slot(age: float) -> list[object]:
 def of_what_another_host_told(age: float) -> list[object]:
     nodes = {"/status/a": Node("{}", 0, 5, modified=50.0), "/status/b": Node("{}", 0, 6, modified=50.0 + age)}
     _, orders = carried_out(Order("1", "summary", "a"), nodes=nodes)
-    return [orders.outcomes()[0]["record"]["age_s"]]  # type: ignore[typeddict-item]
+    return [orders.outcomes()[0]["record"]["age_s"]]
 
 
 def until_the_end_of_maintenance(left: float) -> list[object]:

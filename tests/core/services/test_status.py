@@ -102,8 +102,8 @@ def test_how_a_run_ended_is_not_told_of_the_next_one_that_cannot_be_started() ->
         step(web, event, 100.0)
     before = instance_view(web, 100.0)
     assert before.get("left_behind") and before["exit_code"] == 1
-    for event in (ev.Timeout(), ev.StartPermitted(), ev.SpawnFailed(2, "no such file")):
-        step(web, event, 102.0)
+    for after in (ev.Timeout(), ev.StartPermitted(), ev.SpawnFailed(2, "no such file")):
+        step(web, after, 102.0)
     now = instance_view(web, 102.0)
     assert (now["cause"], now["exit_code"], now["signal"], now.get("left_behind")) == (
         "spawn-failed",
