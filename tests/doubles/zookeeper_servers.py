@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.tools.bench.ports import free_ports
@@ -16,22 +16,24 @@ from scripts.tools.bench.ports import free_ports
 JAR = Path("/usr/share/java/zookeeper.jar")
 MISSING = "" if JAR.exists() and shutil.which("java") else "needs ZooKeeper: apt-get install zookeeper"
 """Why there are none here; empty: there are."""
+MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 BEGIN_SECONDS = 60.0
 
 
 class Server:
-    """One server; `port`: for clients."""
+    """One server; `port`: for clients; `jars`: what it needs beside its own."""
 
-    def __init__(self, folder: Path, number: int, port: int) -> None:
+    def __init__(self, folder: Path, number: int, port: int, jars: Sequence[str] = ()) -> None:
         self.folder, self.number, self.port = folder, number, port
+        self._path = ":".join([str(JAR), *(str(JAR.with_name(f"{name}.jar")) for name in jars)])
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    "java", "-Xmx32m", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-                    "-cp", str(JAR), "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.folder / "zoo.cfg"),
+                    "java", "-Xmx64m", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                    "-cp", self._path, MAIN, str(self.folder / "zoo.cfg"),
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
             )  # fmt: skip
@@ -73,11 +75,13 @@ class Ensemble:
 
     `ways`: (from, to) → the port of `to` for its followers, as `from` knows it: for a test that stands between them."""
 
-    def __init__(self, folder: Path, size: int = 1, tick: float = 0.5, more: str = "") -> None:
+    def __init__(
+        self, folder: Path, size: int = 1, tick: float = 0.5, more: str = "", jars: Sequence[str] = ()
+    ) -> None:
         self.tick, self.more = tick, more
         first = free_ports(3 * size)
         ports = range(first, first + 3 * size)
-        self.servers = [Server(folder / f"zk{n + 1}", n + 1, ports[n]) for n in range(size)]
+        self.servers = [Server(folder / f"zk{n + 1}", n + 1, ports[n], jars) for n in range(size)]
         self.quorum, self.election = ports[size : 2 * size], ports[2 * size :]
 
     def configure(self, ways: Mapping[tuple[int, int], int] | None = None) -> None:

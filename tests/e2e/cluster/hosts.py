@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ PROGRAM = ROOT / "scripts" / "tools" / "chaos" / "placed_program.py"
 
 
 class Host(Daemon):
-    """`more`: what its file has beside the services of all."""
+    """`more`: what its table has beside that of all; `session`: its session_timeout, in seconds."""
 
-    def __init__(self, directory: Path, node: str, services: str, hosts: str, more: str = "") -> None:
-        self.node, self.services, self.hosts, self.more = node, services, hosts, more
+    def __init__(
+        self, directory: Path, node: str, services: str, hosts: str, more: str = "", session: float = SESSION
+    ) -> None:
+        self.node, self.services, self.hosts, self.more, self.session = node, services, hosts, more, session
         directory.mkdir()
         super().__init__(directory, "")
         self.configure(services, more)
@@ -36,8 +38,9 @@ class Host(Daemon):
     def configure(self, services: str, more: str = "") -> None:
         """Write its file."""
         self.write(
-            f'[cluster]\nhosts = "{self.hosts}"\nnode = "{self.node}"\nsession_timeout = "{SESSION:g}s"\n'
-            f'contact_interval = "300ms"\nrequest_timeout = "700ms"\ntick_time = "{1000 * TICK:.0f}ms"\n'
+            f'[cluster]\nhosts = "{self.hosts}"\nnode = "{self.node}"\nsession_timeout = "{self.session:g}s"\n'
+            f'contact_interval = "300ms"\nrequest_timeout = "{175 * self.session:.0f}ms"\n'
+            f'tick_time = "{1000 * TICK:.0f}ms"\n'
             f'labels = {{ rack = "r-{self.node}" }}\n{more}\n{services}'
         )
 
@@ -99,9 +102,12 @@ class Host(Daemon):
 
 
 class Hosts:
-    """a, b and c, and what an observer sees of them."""
+    """a, b and c, and what an observer sees of them.  `more`: what each of their tables has beside the rest."""
 
-    def __init__(self, folder: Path, ensemble: Ensemble, observer: Observer) -> None:
+    def __init__(
+        self, folder: Path, ensemble: Ensemble, observer: Observer, more: Sequence[str] = ("", "", ""),
+        session: float = SESSION,
+    ) -> None:  # fmt: skip
         self.ensemble, self.observer = ensemble, observer
         command = f'command = ["{sys.executable}", "{PROGRAM}", "{observer.path}", "{folder}/lock"'
         quick = f'stop_timeout = "{1000 * STOP:.0f}ms"\n'
@@ -112,7 +118,10 @@ class Hosts:
         )
         self.once = f'[services.migrate]\n{command}, "once"]\n{quick}type = "oneshot"\nplacement = {{ mode = "one" }}\n'
         chroot = f"{ensemble.hosts}/cluster"
-        self.by_node = {node: Host(folder / node, node, self.services, chroot) for node in "abc"}
+        self.by_node = {
+            node: Host(folder / node, node, self.services, chroot, text, session)
+            for node, text in zip("abc", more, strict=True)
+        }
 
     def __getitem__(self, node: str) -> Host:
         return self.by_node[node]
