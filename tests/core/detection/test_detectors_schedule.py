@@ -42,6 +42,10 @@ def test_beats_in_one_burst_have_a_period_too(gap: float) -> None:
     assert 1e-3 <= after(*[gap] * FIRST).period <= 1e-3 + FIRST * gap
 
 
+def test_the_first_period_is_the_mean_also_where_gaps_are_uneven() -> None:
+    assert after(*[*[0.9] * 5, *[1.3] * 3] * (FIRST // 8)).period == pytest.approx(1.05, abs=0.01)
+
+
 def test_a_found_period_without_beats_is_no_snapshot() -> None:
     good = after(*[1.0] * 100).dump()
     other = Schedule(1.0)
