@@ -1,7 +1,7 @@
 """Keeps `inspect` out of the daemon's memory until something needs it.
 
 `dataclasses` imports it, and with it `ast`, `dis` and `tokenize`: 1.2 MiB.  In Python 3.11 it uses it only to write a
-docstring for a class that has none, as some of h11 have.  From 3.12 on it uses it for each class, and nothing is saved.
+docstring for a class that has none, such as some of h11.  From 3.12 on it uses it for each class, and nothing is saved.
 `importlib.util.LazyLoader` does not help: the next import statement looks at `__spec__`, and that loads the module.
 """
 

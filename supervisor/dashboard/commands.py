@@ -108,7 +108,7 @@ class CommandSender:
                 Choice("c", "cancel", ""),
             ]
             alive = sum(1 for v in self._model.views if v["pid"] is not None)
-            title, body = "quit", f"The daemon was started here and runs {q.count(alive, 'instance')}."
+            title, body = "quit", f"The daemon runs {q.count(alive, 'instance')}."
         self._app.push_screen(Question(title, body, choices), lambda answer: chosen(answer or ""))
 
     def _confirm(self, title: str, body: str, label: str, do: Callable[[], None]) -> None:

@@ -157,9 +157,9 @@ def test_a_floor_is_compared_with_where_the_goal_names_it() -> None:
     found = table.as_json([figures.Row("kill-fast", "kill", "ms", goal)], samples, {}, **kinds)  # type: ignore[arg-type]
     measured = found["rows"]["kill-fast"]
     assert (measured["verdict"], measured["goal"], measured["compared"]) == ("short", "≤ 1.5 × loop", "loop")
-    goals = [figures.Goal(limit=3.0), figures.Goal(strict=True), figures.Goal(peer="a"), None]
+    goals = [figures.Goal(limit=3.0), figures.Goal(limit=0.0), figures.Goal(strict=True), figures.Goal(peer="a"), None]
     texts = [table.goal_text(figures.Row("key", "title", "", goal)) for goal in goals]
-    assert texts == ["≤ 3", "< every peer", "≤ a", ""]
+    assert texts == ["≤ 3", "0", "< every peer", "≤ a", ""]
 
 
 def run_of(key: str, load: float, **systems: float) -> dict[str, Any]:

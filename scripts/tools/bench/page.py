@@ -38,7 +38,8 @@ def section(runs: Sequence[Found]) -> str:
         f"`scripts/bench` measured this on {datetime.now(UTC).date().isoformat()} on {about['cpus']} cores with Linux",
         f"{about['kernel'].partition('-')[0]} and Python {about['python']} (load before: {load}), each row in one run:",
         f"{named}.",
-        "Medians, with one static C victim; what is called bare, and the shell loop, are floors, not peers.",
+        "Medians. What is supervised is one static C program (victim). "
+        "Bare Popen, bare splice and the shell loop are floors, not peers.",
         "",
         *_goals(rows, builds),
         "",

@@ -50,7 +50,13 @@ ROWS = (
         "capture-lines-damage", "capture, one write for each line: lines lost, torn or repeated", "", Goal(limit=0.0), 0
     ),
     Row("capture-stamped-cpu", "capture with timestamps: CPU", "s/GB", Goal(peer="s6", factor=0.7), 2),
-    Row("capture-stamped-lines-cpu", "the same, one write for each line", "s/GB", Goal(peer="s6", factor=0.7), 2),
+    Row(
+        "capture-stamped-lines-cpu",
+        "capture with timestamps, one write for each line: CPU",
+        "s/GB",
+        Goal(peer="s6", factor=0.7),
+        2,
+    ),
     Row("status", "status with 100, whole process", "ms", Goal(peer="supervisord", factor=0.7)),
     Row("status-cpu", "status with 100: CPU / that of `python -c pass`", "", Goal(limit=3.0), 2),
     Row("status-json-cpu", "status --json with 100: the same", "", Goal(limit=2.5), 2),

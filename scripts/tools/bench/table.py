@@ -104,6 +104,8 @@ def goal_text(row: Row) -> str:
     if goal is None:
         return ""
     sign = "≥" if row.higher_is_better else "<" if goal.strict else "≤"
+    if goal.limit == 0.0:
+        return "0"
     if goal.peer is not None:
         return f"{sign} {goal.peer}" if goal.factor == 1.0 else f"{sign} {goal.factor:g} × {goal.peer}"
     return f"{sign} every peer" if goal.limit is None else f"{sign} {goal.limit:g}"

@@ -47,8 +47,9 @@ it, unmodified, and went through the steps of the columns. Programs without a ro
 says* where it sends READY=1, else *runs*. *Reload*: `supervisor signal NAME`. *Broken file*: the same with an error in its file;
 *refused* by its `reload_check`, so that nothing was sent; where it has none, what follows: *goes on* with the old one, or an end.
 *SIGSTOP* of the main process: *held* as a suspect that cannot run, where it sends heartbeats, else *shown* in `status`; it goes on
-after SIGCONT. *Starved*, of those that send heartbeats: it may run on one CPU alone, beside busy loops with a higher share, for 10 to 20
-seconds: *held* as a suspect with that reason, or *goes on* where its beats still come in time; it is not ended. *SIGKILL* of the main process. *Stop*: `supervisor stop`, which counts no failure.
+after SIGCONT. *Starved*, of those that send heartbeats: for 10 to 20 seconds it runs on one CPU, beside busy loops with a higher share;
+*held* as a suspect with that reason, or *goes on* where its beats still come in time; none was ended. *SIGKILL* of the main process.
+*Stop*: `supervisor stop`, which counts no failure. *Told with the signal*: the record of the end names the signal that came before it.
 """
 
 

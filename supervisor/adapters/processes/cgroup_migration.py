@@ -27,7 +27,7 @@ MOVES_BUDGET = 0.001
 
 BATCH_BUDGET = 0.01
 """The same while others are spawned all the time.  The first move after a fork costs the kernel a grace period of some
-milliseconds, those behind it a tenth of one: single moves between spawns let a start of 5000 take twice as long."""
+milliseconds, each one behind it 0.1 ms: single moves between spawns let a start of 5000 take twice as long."""
 
 _MOST_LOOKS = 64  # searches for orphans in a row, should they fork for ever
 
