@@ -251,12 +251,15 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS, "client", "core.text.nearest", "errors", "programs"},
+    "programs": {PROCFS, "cli.main", "client", "config.units", "core.text", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
-PORTS."""
+SHARED."""
 
-PORTS = "scripts.tools.bench.ports"
+SHARED = (
+    "scripts.tools.bench.ports", "scripts.tools.chaos.pressure", "scripts.tools.chaos.private_daemon",
+    "scripts.tools.programs.supervised_file",
+)  # fmt: skip
 
 ONE_ROOM_EACH = {"kazoo": "adapters.zookeeper", "fabric": "fleet", "paramiko": "fleet", "invoke": "fleet"}
 """Packages that are not needed by every installation: the room that imports each, and no other does."""
@@ -341,7 +344,7 @@ def test_tools_import_only_what_they_may(tool: str) -> None:
         for name in from_the_house(path):
             assert any(inside(name, other) for other in TOOLS_MAY_IMPORT[tool]), f"{path.name} imports {name}"
         for name in imports(path):
-            ours = inside(name, f"scripts.tools.{tool}") or inside(name, PORTS)
+            ours = any(inside(name, other) for other in (f"scripts.tools.{tool}", *SHARED))
             assert not inside(name, "scripts") or ours, f"{path.name} imports {name}"
 
 
