@@ -36,15 +36,15 @@ LATE_MS = 250.0
 def first_line(status: Status, link: Span, width: int) -> Line:
     """Name of the daemon, and the number of ready instances and of those in every other state."""
     supervisor, views = status["supervisor"], status["instances"]
-    ready = sum(1 for v in views if v["ready"])
-    wanted = sum(1 for v in views if v["goal"] == "up" and v["type"] != "oneshot")
+    wanted = [v["ready"] for v in views if v["goal"] == "up" and v["type"] != "oneshot"]
+    ready = sum(map(bool, wanted))
     counts = Counter(map(state_word, views))
-    tone = "good" if ready >= wanted else "plain"
+    tone = "good" if ready == len(wanted) else "plain"
     parts: list[Span | str] = [
         Span(" φ ", "accent"),
         Span(clean(str(supervisor["name"])), "strong"),
         "   ",
-        Span(f"{ready}/{wanted} ready", tone, "screen.show_only('ready')"),
+        Span(f"{ready}/{len(wanted)} ready", tone, "screen.show_only('ready')"),
     ]
     for state in LOUD_FIRST:
         number = counts[state]
