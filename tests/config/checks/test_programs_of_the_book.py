@@ -16,10 +16,10 @@ import pytest
 
 from scripts.tools.programs.__main__ import HERE
 from supervisor.config.importers.services_toml import service_toml
+from supervisor.config.load import load
 from supervisor.programs.book import BOOK, Program, applies, has_option, read, recognized
 from supervisor.programs.reload import ends_at_reload
 from supervisor.programs.suggestion import suggestion
-from tests.config.checks.test_shell_syntax import found
 
 RECIPES = {
     name: recipe
@@ -82,7 +82,10 @@ def traps(name: str, command: list[str]) -> Iterator[str]:
 
 def noted(table: dict[str, Any], tmp_path: Path) -> list[str]:
     """The keys of the notes, each of which says what to write."""
-    notes = found(tmp_path, service_toml("it", table))
+    file = tmp_path / "services.toml"
+    file.write_text(service_toml("it", table))
+    notes: list[str] = []
+    load(file, {"PATH": "/bin:/usr/bin"}, note=notes.append, tolerate_missing=True)  # postfix: a path, not in PATH
     matches = [NOTE.search(note) for note in notes]
     assert all(matches), notes
     return [match[1] for match in matches if match]
