@@ -13,12 +13,15 @@ from supervisor.errors import NoSuchService, SupervisorError
 
 if TYPE_CHECKING:
     from supervisor.core.model.documents import Event, Status
+    from supervisor.core.model.spec import Plan
 
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
 PAUSE_FACTOR = 3.0
 """The daemon rests for at least this many times the time that the last status took before it makes the next one, which
 bounds its cost."""
+MOST_IN_PART = 32
+"""Rows that are made at once; more are made as the whole status is, in slices."""
 
 
 MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorError], None]], None]"
@@ -38,6 +41,10 @@ class Followers:
         """The watchers whose status is being made, and whether they want another one."""
         self._changed: dict[str, None] = {}
         """The instances of which the next status after a transition has to tell."""
+        self._of = self._present()
+        """The plan and the number of instances of which the watchers were told last."""
+        self._whole: set[int] = set()
+        """The watchers that take parts and need everything, because instances may have come or gone."""
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
@@ -51,8 +58,11 @@ class Followers:
             self._subscribers.append(subscriber)
             ends.append(lambda: self._subscribers.remove(subscriber))
         if "status" in subscriber.topics:
+            if not self._watchers:
+                self._of = self._present()
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
+            ends.append(lambda: self._whole.discard(id(subscriber)))
             ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
             parts.loop.call_soon(lambda: self._send_status(subscriber))
         if "logs" in subscriber.topics:
@@ -83,26 +93,36 @@ class Followers:
     def _send_all(self) -> None:
         self._status_timer = None
         changed, self._changed = list(self._changed), {}
+        began, present = self._parts.loop.now(), self._present()
+        if self._of[0] is not present[0] or self._of[1] != present[1]:
+            self._of = present
+            self._whole = {id(watcher) for watcher in self._watchers}
         for watcher in list(self._watchers):
             if watcher.on_part is None:
                 self._send_status(watcher)
             else:
                 self._send_part(watcher, watcher.on_part, changed)
+        now = self._parts.loop.now()
+        self._rests_until = max(self._rests_until, now + PAUSE_FACTOR * (now - began))
 
-    def _send_part(self, watcher: Subscriber, send: Callable[[Status], None], changed: list[str]) -> None:
-        """Send the rows of these instances; everything where that is being made, or one of them is gone."""
+    def _present(self) -> tuple[Plan, int]:
+        service_set = self._parts.service_set
+        return service_set.plan, len(service_set.instances)
+
+    def _send_part(self, watcher: Subscriber, send: Callable[[Status], bool], changed: list[str]) -> None:
+        """Send the rows of these instances; everything where that is being made, one of them is gone, they are many, or
+        the follower does not take them."""
         service_set = self._parts.service_set
         known = [name for name in changed if name in service_set.instances]
         if id(watcher) in self._under_way:
             self._under_way[id(watcher)] = True
             self._changed.update(dict.fromkeys(changed))
             return
-        if len(known) < len(changed):
-            self._send_status(watcher)
-            return
         names = [n for n in known if covers(service_set, watcher.services, service_set.instances[n].spec.name, n)]
-        if names:
-            send(self._make_part(names))
+        few = len(known) == len(changed) and len(names) <= MOST_IN_PART
+        if id(watcher) in self._whole or not few or (names and not send(self._make_part(names))):
+            self._whole.discard(id(watcher))
+            self._send_status(watcher)
 
     def _send_status(self, watcher: Subscriber) -> None:
         """Make a status and send it.  One at a time: what is wanted while it is made is made after it."""

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from supervisor.adapters.control.port import Subscriber
-from supervisor.daemon.followers import COALESCE, PAUSE_FACTOR, Followers
+from supervisor.daemon.followers import COALESCE, MOST_IN_PART, PAUSE_FACTOR, Followers
 from tests.doubles import fake_client
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def test_a_change_is_told_at_once_unless_the_last_status_has_just_been_made() ->
         done(fake_client.status([]))
 
     parts = SimpleNamespace(
-        loop=loop, service_set=SimpleNamespace(instances={}), sampler=SimpleNamespace(hold=lambda *_: lambda: None)
+        loop=loop,
+        service_set=SimpleNamespace(instances={}, plan=None),
+        sampler=SimpleNamespace(hold=lambda *_: lambda: None),
     )
     followers = Followers(cast("Parts", parts), make, lambda _: fake_client.status([]))
     topics = frozenset(("status",))
@@ -78,7 +80,7 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
     instances: dict[str, Any] = {
         name: SimpleNamespace(spec=SimpleNamespace(name=name[0], group_name="")) for name in ("a@1", "a@2", "b@1")
     }
-    service_set = SimpleNamespace(instances=instances)
+    service_set = SimpleNamespace(instances=instances, plan="one")
     parts = SimpleNamespace(loop=loop, service_set=service_set, sampler=SimpleNamespace(hold=lambda *_: lambda: None))
 
     def some(names: Sequence[str]) -> Any:
@@ -86,9 +88,12 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
 
     followers = Followers(cast("Parts", parts), lambda _, done: whole.append(done), some)
 
+    takes = True
+
     def follow(services: tuple[str, ...]) -> None:
-        def part(status: Any) -> None:
+        def part(status: Any) -> bool:
             told.append([row["name"] for row in status["instances"]])
+            return takes
 
         topics = frozenset(("status",))
         nothing = cast("Any", lambda *_: None)
@@ -110,3 +115,22 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
     del instances["a@2"]
     change("a@2")
     assert len(told) == 2 and len(whole) == 1, "it is gone"
+    whole.pop()(fake_client.status([]))
+    takes = False
+    change("a@1")
+    assert told[2:] == [["a@1"]] and len(whole) == 1, "it was not taken"
+    whole.pop()(fake_client.status([]))
+    takes = True
+    service_set.plan = "another"
+    change("a@1")
+    assert len(told) == 3 and len(whole) == 1, "instances may have come that no event tells of"
+    instances |= {f"a@{number}": instances["a@1"] for number in range(3, MOST_IN_PART + 3)}
+    change("a@1")
+    whole.pop()(fake_client.status([]))
+    loop.advance()
+    assert len(told) == 3 and len(whole) == 1, "the one that was being made may be older than that"
+    whole.pop()(fake_client.status([]))
+    change("a@1", "b@1")
+    assert told[3:] == [["a@1", "b@1"]] and whole == []
+    change("a@1", *(f"a@{number}" for number in range(3, MOST_IN_PART + 3)))
+    assert len(told) == 4 and len(whole) == 1, "too many to be made at once"

@@ -82,26 +82,28 @@ class _Changes:
     """What a client was sent last of the status."""
 
     def __init__(self) -> None:
-        self._rows: dict[str, Instance] = {}
-        self._uptime = 0.0
+        self._rows: dict[str, tuple[Instance, float]] = {}
+        """Each row as it was sent, and the daemon's `uptime_s` then."""
 
     def encoded(self, status: Status) -> Generator[None, None, tuple[bytes, bytes]]:
         """The name of the next message and its data, in steps."""
-        uptime = status["supervisor"]["uptime_s"]
-        changes = yield from changed(status, self._rows, uptime - self._uptime)
+        changes = yield from changed(status, self._rows)
         whole = changes is None or not self._rows
-        body = yield from encoded_status(status if changes is None else changes)
-        self._uptime = uptime
+        sent = status if changes is None else changes
+        body = yield from encoded_status(sent)
         if whole:
-            self._rows = {row["name"]: row for row in status["instances"]}
-        else:
-            self._rows = dict(zip(self._rows, status["instances"], strict=True))
+            self._rows = {}
+        self._keep(sent)
         return b"status" if whole else b"changes", body
 
     def part(self, status: Status) -> bytes:
         """The next message, with these rows alone."""
-        self._rows.update((row["name"], row) for row in status["instances"])
+        self._keep(status)
         return encode(status)
+
+    def _keep(self, sent: Status) -> None:
+        uptime = sent["supervisor"]["uptime_s"]
+        self._rows.update((row["name"], (row, uptime)) for row in sent["instances"])
 
     def knows(self, status: Status) -> bool:
         """All rows of it were sent before."""
@@ -199,13 +201,16 @@ class _Feed:
         if not self._status_under_way:
             self._next_status()
 
-    def _on_part(self, status: Status) -> None:
-        """Send the rows of a few instances, unless a whole status is on its way, or the client is slow: then the next
-        status has them."""
+    def _on_part(self, status: Status) -> bool:
+        """Send the rows of a few instances.  False: it needs the whole status, because one of them is new, a status is
+        on its way, or the client is slow."""
         assert self._changes is not None
-        ready = self._open and not self._status_under_way and self._stream.backlog <= STATUS_BACKLOG
-        if ready and self._changes.knows(status):
-            self._stream.send(b"event: changes\ndata: %s\n\n" % self._changes.part(status))
+        if not self._open:
+            return True
+        if self._status_under_way or self._stream.backlog > STATUS_BACKLOG or not self._changes.knows(status):
+            return False
+        self._stream.send(b"event: changes\ndata: %s\n\n" % self._changes.part(status))
+        return True
 
     def _next_status(self) -> None:
         """Send the newest status, if there is one, as soon as the client has read enough."""

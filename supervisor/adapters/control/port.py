@@ -36,7 +36,8 @@ class Subscriber:
 
     The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
     all). It calls `on_status` with what `Daemon.make_status(services)` makes: at once, every `interval` seconds, and
-    soon after a transition. Then it calls `on_part`, where that is given, with the rows of the instances that changed.
+    soon after a transition. Then it calls `on_part`, where that is given, with the rows of the instances that changed;
+    if that returns False, everything follows.
     """
 
     topics: frozenset[str]
@@ -45,7 +46,7 @@ class Subscriber:
     on_event: Callable[[Event], None]
     on_log: Callable[[str, Sequence[str]], None]
     on_status: Callable[[Status], None]
-    on_part: Callable[[Status], None] | None = None
+    on_part: Callable[[Status], bool] | None = None
 
 
 class InCluster(Protocol):

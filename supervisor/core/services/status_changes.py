@@ -21,29 +21,30 @@ TOLERANCE = 0.25
 """Seconds by which an age may differ from what it grew to: the rows of a status are made one after the other."""
 
 
-def changed(status: Status, before: Mapping[str, Instance], passed: float) -> Generator[None, None, Status | None]:
-    """The status with the rows that are not as `before`, `passed` seconds ago; in steps, one for each row.
+def changed(status: Status, sent: Mapping[str, tuple[Instance, float]]) -> Generator[None, None, Status | None]:
+    """The status with the rows that are not as they were `sent`, each at an `uptime_s`; in steps, one for each row.
 
     None where instances came, went or changed places: that needs the whole status."""
-    rows = status["instances"]
-    if len(rows) != len(before):
+    rows, uptime = status["instances"], status["supervisor"]["uptime_s"]
+    if len(rows) != len(sent):
         return None
     found: list[Instance] = []
-    for row, name in zip(rows, before, strict=True):
+    for row, (name, (before, at)) in zip(rows, sent.items(), strict=True):
         if row["name"] != name:
             return None
-        if not _as_before(row, before[name], passed):
+        if not _as_before(row, before, uptime - at):
             found.append(row)
         yield
     return {"supervisor": status["supervisor"], "instances": found}
 
 
 def _as_before(row: Mapping[str, Any], before: Mapping[str, Any], passed: float) -> bool:
-    ages, ages_before = _AGES_OF(row), _AGES_OF(before)
-    if ages == ages_before:
-        return row == before
-    for age, was in zip(ages, ages_before, strict=True):
-        if age != was and (age is None or was is None or abs(age - was - passed) > TOLERANCE):
+    ages = _AGES_OF(row)
+    for age, was in zip(ages, _AGES_OF(before), strict=True):
+        if age is None or was is None:
+            if age is not was:
+                return False
+        elif abs(age - was - passed) > TOLERANCE:
             return False
     return {**before, **dict(zip(AGES, ages, strict=True))} == row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any, cast
 
 import pytest
@@ -21,7 +21,11 @@ def status(*rows: dict[str, Any], uptime: float = 100.0) -> Status:
 
 
 def sent(now: Status, before: Iterable[dict[str, Any]], passed: float) -> Status | None:
-    work = changed(now, cast("Any", {one["name"]: one for one in before}), passed)
+    at = now["supervisor"]["uptime_s"] - passed
+    return _end(changed(now, cast("Any", {one["name"]: (one, at) for one in before})))
+
+
+def _end(work: Generator[None, None, Status | None]) -> Status | None:
     while True:
         try:
             next(work)
@@ -42,10 +46,23 @@ def test_only_rows_that_changed_are_sent() -> None:
 
 @pytest.mark.parametrize("key", AGES)
 def test_an_age_that_grows_by_itself_is_no_change_and_any_other_is(key: str) -> None:
-    assert names(sent(status(row("a", **{key: 13.2})), [row("a", **{key: 10.0})], 3.0)) == []
-    assert names(sent(status(row("a", **{key: 10.0})), [row("a", **{key: 10.0})], 0.0)) == []
+    def told(before: float | None, after: float | None, passed: float) -> list[str]:
+        now, then = (row("a") | dict.fromkeys(AGES) | {key: value} for value in (after, before))
+        return names(sent(status(now), [then], passed))
+
+    for before, after, passed in ((10.0, 13.2, 3.0), (10.0, 10.0, 0.0), (None, None, 3.0)):
+        assert told(before, after, passed) == []
     for before, after in ((10.0, 12.0), (10.0, 0.1), (None, 1.0), (10.0, None)):
-        assert names(sent(status(row("a", **{key: after})), [row("a", **{key: before})], 1.0)) == ["a"]
+        assert told(before, after, 1.0) == ["a"]
+    assert told(0.5, 0.5, 1.0) == ["a"], "heard of again after as long as before: else it would be taken to have grown"
+
+
+def test_each_row_is_compared_with_what_it_was_when_it_was_sent() -> None:
+    one, other = row("a", uptime_s=13.0, since_s=None), row("b", uptime_s=11.0, since_s=None)
+    before = {"a": (row("a", since_s=None), 97.0), "b": (row("b", since_s=None), 99.0)}
+    assert names(_end(changed(status(one, other), cast("Any", before)))) == []
+    before["a"], before["b"] = (before["a"][0], 99.0), (before["b"][0], 97.0)
+    assert names(_end(changed(status(one, other), cast("Any", before)))) == ["a", "b"]
 
 
 def test_a_value_that_moves_in_another_way_is_sent() -> None:
