@@ -196,13 +196,16 @@ class Stream:
     def collected(self) -> None:
         """Take what came in the meantime.  It goes on like that until nothing came, or so much that the program may
         have to wait for room in the pipe."""
-        moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
-        self._grow(moved)
-        if 0 < moved < self._pipe_size // 2:
-            self._host.collect(self, _COLLECTING)
-        else:
-            self._following = 0
-            self._host.listen(self)
+        moved = 0
+        try:
+            moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
+            self._grow(moved)
+        finally:  # whatever a subscriber raises: nothing else would read the pipe again
+            if 0 < moved < self._pipe_size // 2:
+                self._host.collect(self, _COLLECTING)
+            else:
+                self._following = 0
+                self._host.listen(self)
 
     def _grow(self, moved: int) -> None:
         """Make the pipe larger where it is often half full."""

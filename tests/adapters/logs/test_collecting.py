@@ -95,6 +95,20 @@ def test_who_fills_half_of_the_pipe_in_the_meantime_is_read_at_once_again(piece:
     assert piece.calls == ["collect", "listen"]
 
 
+def test_the_pipe_is_listened_to_again_after_a_subscriber_has_failed(piece: Piece) -> None:
+    for _ in range(9):
+        piece.read(QUICK)
+
+    def fail(_lines: list[bytes]) -> None:
+        raise RuntimeError("as a fault of a subscriber would")
+
+    piece.stream.subscribe(fail)
+    piece(QUICK)
+    with pytest.raises(RuntimeError):
+        piece.stream.collected()
+    assert piece.calls == ["collect", "listen"]
+
+
 def test_what_is_collected_reaches_file_and_subscribers(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop's timer reads the last line: the pipe itself no longer wakes the loop."""
     monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: 1000.0))
