@@ -15,10 +15,12 @@ from supervisor.display.recorded import PAGE, FromDaemon, with_clock
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from supervisor.core.model.documents import Event
     from supervisor.core.model.evidence_documents import Evidence
     from supervisor.core.model.instance_documents import InstanceName
-    from supervisor.core.model.story_documents import Why
+    from supervisor.core.model.story_documents import IncidentStory, Why
 
 
 @click.command()
@@ -78,7 +80,7 @@ def why(target: DaemonTarget, service: str, evidence: bool, as_json: bool) -> No
         if not evidence:
             rollout = failed.get(view["service"], "")
             story = story_of(view, recorded, source.evidence, source.words, removed=removed, rollout=rollout)
-            _add_what_is_known(story, target.file)
+            _add_what_is_known(story, target.file, recorded)
             shown.append((story, tell(story)))
         elif (found := _last_evidence(source, recorded)) is not None:
             shown.append((found, [f"{label}{text}" for label, text in evidence_lines(found)]))
@@ -102,16 +104,52 @@ def host_of(text: str) -> tuple[str, str]:
     return (name, host) if names_host else (text, "")
 
 
-def _add_what_is_known(story: Why, path: str) -> None:
-    """To each end by an exit code, what is known of such an end of its program (docs/programs.md)."""
+def _add_what_is_known(story: Why, path: str, recorded: Sequence[Event]) -> None:
+    """To each end by an exit code, what is known of such an end of its program (docs/programs.md); where it came soon
+    after a user's signal, which of its files were changed since its start."""
     exits = [i for i in story["incidents"] if i["cause"] == "exited" and isinstance(i["detail"].get("exit_code"), int)]
     if exits and (command := _command(path, story["service"])):
+        _add_changed_files(exits, command, path, story["service"], recorded)
         from supervisor.programs.book import recognized
 
         if found := recognized(command):
             program, arguments = found
             for incident in exits:
-                incident["known"] = list(program.meanings(incident["detail"]["exit_code"], arguments))
+                incident.setdefault("known", []).extend(program.meanings(incident["detail"]["exit_code"], arguments))
+
+
+def _add_changed_files(
+    exits: list[IncidentStory], command: list[str], path: str, service: str, recorded: Sequence[Event]
+) -> None:
+    exits = [incident for incident in exits if "after_signal" in incident["detail"]]
+    if not exits:
+        return
+    from supervisor.core.text.timestamps import from_iso, local_time
+    from supervisor.programs.changed_files import changed_files
+
+    folder = _folder(path, service)
+    starts = {event["incarnation"]: from_iso(event["at"]) for event in recorded if event["cause"] == "spawned"}
+    for incident in exits:
+        if (started := starts.get(incident["incarnation"])) is not None:
+            sent = from_iso(incident["at"]) - incident["detail"]["after_signal_s"]
+            incident["known"] = [
+                f"{file} was changed at {local_time(at)}, after the start of this run"
+                for file, at in changed_files(command, folder, started, sent)
+            ]
+
+
+def _folder(path: str, service: str) -> Path:
+    """Where the service runs, as the file has it now."""
+    from pathlib import Path
+
+    from supervisor.config.definition import definition
+    from supervisor.errors import ConfigError
+
+    try:
+        written = next((row.value for row in definition(path, service) or () if row.key == "directory"), None)
+    except (ConfigError, AttributeError, TypeError, ValueError):
+        written = None
+    return Path(path).resolve().parent / str(written or "")
 
 
 def _command(path: str, service: str) -> list[str]:

@@ -48,6 +48,10 @@ class SignalOrder:
     def _next(self) -> None:
         """Begin the next check; after the last one, send."""
         self._forget_ended()
+        if self._runs and not self._numbers:
+            said = f"no signal sent: {', '.join(self._runs)} ended while the check was under way"
+            self._done(OperationFailed(said, "A process started in its place has read what a reload would read."))
+            return
         while self._checks:
             due = self._checks.pop(0)
             if not self._numbers.keys().isdisjoint(due.instances):

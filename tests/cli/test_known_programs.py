@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.cli.commands import cli
-from supervisor.cli.why import _command
+from supervisor.cli.why import _command, _folder
 from supervisor.errors import OperationFailed, UsageError
 
 Run = Callable[..., Result]
@@ -74,6 +74,16 @@ def test_why_finds_the_command_wherever_it_is_written(files: dict[str, str], tmp
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert _command(str(tmp_path / "services.toml"), "blog") == ["php-fpm", "-F"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "folder"), [("", "."), ('directory = "shop"', "shop"), ('directory = "/srv"', "/srv"), ("x = ", ".")]
+)
+def test_why_looks_for_changed_files_where_the_service_runs(keys: str, folder: str, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "services.toml").write_text('include = ["more/*.toml"]\n')
+    (tmp_path / "more" / "blog.toml").write_text(f'[services.blog]\ncommand = "web conf"\n{keys}\n')
+    assert _folder(str(tmp_path / "services.toml"), "blog") == tmp_path / folder
 
 
 @pytest.mark.parametrize("text", ["", "not toml", "services = 1\n", "[services]\nblog = 1\n", "[services.blog]\n"])

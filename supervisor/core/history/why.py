@@ -58,13 +58,16 @@ def why(
     `removed` from the configuration.  `events`: event objects, oldest first; those of other instances are skipped, and
     those of the daemon tell where the clock was set, so that no span depends on it.
     `evidence(event id)`: what was captured, or None.  `words`: gives the last output of processes that ended before
-    they could be examined.  `last`: the number of incidents, the newest last.  `rollout`: what became of the last
-    rollout of the service, where that failed."""
+    they could be examined.  `last`: the number of incidents, the newest last; one more before them where it fails since
+    the signal of a user.  `rollout`: what became of the last rollout of the service, where that failed."""
     events = list(events)
     mine = [event for event in events if event["instance"] == view["name"]]
     row = cast("Instance", view) if "state" in view else None
     found = incidents_of(view, events)
     shown = found[-last:] if last > 0 else []
+    since = _fails_since(found, shown)
+    if since is not None:
+        shown = [since, *shown]
     story: Why = {
         "instance": view["name"],
         "service": view["service"],
@@ -88,8 +91,8 @@ def why(
     of_processes = [_of_process(event, evidence) for event in mine if event["cause"] in OF_PROCESSES]
     if of_processes:
         story["processes"] = of_processes[-PROCESSES:]
-    if since := _fails_since(found, shown):
-        story["fails_since"] = since
+    if since is not None:
+        story["fails_since"] = {"at": to_iso(since.began), "says": phrase(since.cause, _undecided(_detail(since)))}
     if refused := _refused(mine):
         story["refused"] = refused
     if rollout:
@@ -107,17 +110,15 @@ def _of_process(event: Event, evidence: Callable[[int], Evidence | None]) -> Mom
     return {"at": event["at"], "says": f"{said}; it {where}" if where else said}
 
 
-def _fails_since(found: list[Incident], shown: list[Incident]) -> Moment | None:
+def _fails_since(found: list[Incident], shown: list[Incident]) -> Incident | None:
     """The first failure of those that follow each other up to now, where a user's signal came right before it, and it
-    is not `shown` by itself."""
+    is not `shown`."""
     first = None
     for incident in reversed(found):
         if incident.outcome not in (IncidentOutcome.OPEN, IncidentOutcome.FAILED_AGAIN, IncidentOutcome.GAVE_UP):
             break
         first = incident
-    if first is None or first in shown or "after_signal" not in (detail := _detail(first)):
-        return None
-    return {"at": to_iso(first.began), "says": phrase(first.cause, _undecided(detail))}
+    return first if first is not None and first not in shown and "after_signal" in _detail(first) else None
 
 
 def _refused(mine: list[Event]) -> Refused | None:
@@ -240,7 +241,8 @@ def _summary(story: Why) -> Iterator[str]:
         return
     failures = f"{count} failure{'' if count == 1 else 's'}" if count else "No failure"
     false = f" and {alarms} false alarm{'' if alarms == 1 else 's'}" if alarms else ""
-    shown = "" if told >= count + alarms else f"; the last {told}:"
+    which = f"the one since which it fails, and the last {told - 1}" if "fails_since" in story else f"the last {told}"
+    shown = "" if told >= count + alarms else f"; {which}:"
     yield f"{failures}{false} recorded{since}{shown or '.'}"
 
 
@@ -270,12 +272,21 @@ def _story(
         "place": None if incident.outcome is IncidentOutcome.FALSE_ALARM else place(incident.cause, body),
         "detail": {key: value for key, value in detail.items() if key not in _NO_DETAIL},
         "evidence_id": evidence_id,
-        "seen": seen(incident.cause, detail, body),
+        "seen": [*_ordered(incident, mine, detail), *seen(incident.cause, detail, body)],
         "captured": captured(mine[0]["instance"], evidence_id, body),
         "said": _said(incident, mine, words) if evidence_id is None and incident.failed_at is not None else [],
         "decided": list(_decided(incident, detail)),
         "after": list(_after(incident)),
     }
+
+
+def _ordered(incident: Incident, mine: list[Event], detail: JSON) -> list[str]:
+    """The signal of a user after which the process ended, and who sent it."""
+    if "after_signal" not in detail:
+        return []
+    of_run = (event for event in mine if event["incarnation"] == incident.incarnation)
+    sent = [one for one in of_run if one["cause"] == Cause.SIGNALLED_BY_USER and "sent" in one["detail"]]
+    return [f"the order: {phrase(one['cause'], one['detail'], _LINE)}, at {local_time(one['at'])}" for one in sent[-1:]]
 
 
 def _said(incident: Incident, mine: list[Event], words: Words) -> list[str]:

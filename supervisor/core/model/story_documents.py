@@ -105,7 +105,7 @@ class IncidentStory(TypedDict):
     seen: list[str]
     captured: list[str]
     said: list[str]
-    known: NotRequired[Annotated[list[str], "what is known of its program and such an end (docs/programs.md)"]]
+    known: NotRequired[Annotated[list[str], "changed files, and what is known of such an end of its program"]]
     decided: list[str]
     after: list[str]
 
@@ -138,7 +138,9 @@ class Why(TypedDict):
     excused: list[Excuse]
     last_order: Annotated[Moment | None, "the last order of a user whose client is known"]
     incidents: list[IncidentStory]
-    fails_since: NotRequired[Annotated[Moment, "the first of these failures, where it followed a signal of a user"]]
+    fails_since: NotRequired[
+        Annotated[Moment, "it fails since a signal of a user; that incident comes before the last"]
+    ]
     refused: NotRequired[Annotated[Refused, "the last reload that its check refused, where none has passed since"]]
     rollout: NotRequired[Annotated[str, "what became of the last rollout of its service, where that failed"]]
     processes: NotRequired[Annotated[list[Moment], "what happened to processes that beat for themselves"]]

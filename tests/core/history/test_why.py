@@ -570,14 +570,30 @@ def test_a_reload_that_was_refused_is_told_until_one_has_passed() -> None:
 def test_an_end_soon_after_a_signal_is_told_with_it_as_long_as_it_fails(after: float, said: bool) -> None:
     life = Life(ready=ReadySpec(notify=True)).start().step(ev.SendSignal(1)).crash(after, 78)
     assert ("exited with code 78, 0.2 s after SIGHUP" in life.told()) is said
+    assert ("the order: " in life.told()) is said
     assert "fails_since" not in life.why(), "it is told as an incident"
     for _ in range(3):
         life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 7)).crash(0.1, 78)
     found = {"at": to_iso(T0 + 0.25 + 0.2), "says": "exited with code 78, 0.2 s after SIGHUP"}
     assert life.why().get("fails_since") == (found if said else None)
     assert ("It fails since" in life.told()) is said
+    life.deadline().step(ev.StartPermitted()).step(ev.Spawned(life.instance.incarnation, 7)).crash(0.1, 78)
+    runs = [incident["incarnation"] for incident in life.why()["incidents"]]
+    assert runs == ([1, 3, 4, 5] if said else [3, 4, 5])
+    which = "the one since which it fails, and the last 3:" if said else "the last 3:"
+    assert_told(life.told(), f"5 failures recorded since {local_time(T0)}; {which}")
     life.deadline().start()
     assert "fails_since" not in life.why(), "it is ready again"
+
+
+def test_an_end_soon_after_a_signal_is_told_with_the_order() -> None:
+    life = Life().start().step(ev.SendSignal(1)).crash(20.0, 3).deadline()
+    by = {"uid": 0, "user": "root", "pid": 123, "command": ["supervisor", "signal", "web"]}
+    life.start().step(ev.SendSignal(10), 1.0).step(ev.SendSignal(1, by), 1.0).crash(0.2, 78)
+    at = local_time(life.events[-2]["at"])
+    before, last = life.why()["incidents"]
+    assert not [line for line in before["seen"] if "order" in line]
+    assert last["seen"][0] == f"the order: SIGHUP sent by root, with `supervisor signal web` (pid 123), at {at}"
 
 
 def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:

@@ -92,7 +92,7 @@ def test_the_daemon_goes_on_during_a_check_and_what_the_check_leaves_is_ended(da
         assert alive(left)
         go.write("go\n")
     assert order.wait(PATIENCE) == 1
-    assert order.stderr is not None and "none of them is running" in order.stderr.read()
+    assert order.stderr is not None and "no signal sent: web ended while the check was under way" in order.stderr.read()
     wait_gone(left)
     assert "signalled-by-user" not in [event["cause"] for event in events(d)]
 

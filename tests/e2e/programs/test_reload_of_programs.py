@@ -110,4 +110,6 @@ def test_sshd_which_would_end(daemon: Make, tmp_path: Path) -> None:
     assert (ended["exit_code"], ended["after_signal"]) == (255, 1)
     why = it.d.cli("why", "it").stdout
     assert "exited with code 255" in why and "after SIGHUP" in why
+    assert "the order: SIGHUP sent by" in why
+    assert f"{tmp_path}/conf was changed at " in why and "after the start of this run" in why
     assert "sshd exits 255 where it cannot read its configuration, also at a reload" in why
