@@ -22,7 +22,8 @@ The same book is used by
 - `supervisor why`, which says after an end with an exit code what such an end of that program may mean (`known`).
 
 `scripts/programs --only NAME` measures a program again and prints what has changed; with `--write` it updates the book. With
-`--supervise` the real supervisor runs it, from what `init` writes.
+`--supervise` the real supervisor runs it, from what `init` writes. `--under-load 1h` runs all that are installed at once beside sixteen
+busy loops, and reports each that was ended.
 """
 SAYS = """## Start, reload and the datagrams of sd_notify
 
