@@ -5,7 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from supervisor.adapters.processes import own_children
 from supervisor.adapters.processes.cgroup_migration import JOIN_AFTER, JOIN_WITHIN, CgroupMigration
+
+
+@pytest.fixture(autouse=True)
+def no_other_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests may have left children to this process."""
+    monkeypatch.setattr(own_children, "all_children", list)
 
 
 class Loop:
