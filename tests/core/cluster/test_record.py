@@ -114,10 +114,11 @@ def test_a_story_keeps_the_last_incidents_in_their_lines() -> None:
     assert told["last_order"] == {"at": AT, "says": "stop, by root"} and told["failures"] == 9
 
 
-@pytest.mark.parametrize("incidents", [1, 3])
-def test_a_story_has_twelve_lines_of_each_kind(incidents: int) -> None:
-    told = story(tale(*(incident(n, 13) for n in range(incidents))))
-    assert [len(one["seen"]) for one in told["incidents"]] == [12] * incidents
+@pytest.mark.parametrize(("incidents", "text", "kept"), [(1, "x", 1), (3, "x", 3), (3, "x" * 50, 1)])
+def test_a_story_has_twelve_lines_of_each_kind(incidents: int, text: str, kept: int) -> None:
+    """Also where long lines leave room for the last incident alone."""
+    told = story(tale(*(incident(n, 13, text) for n in range(incidents))))
+    assert [len(one["seen"]) for one in told["incidents"]] == [12] * kept
 
 
 def test_a_story_with_many_lines_is_made_shorter() -> None:
