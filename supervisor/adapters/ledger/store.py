@@ -109,7 +109,7 @@ class Ledger:
         return [written.event(stamp) for written in self.write(records, at)]
 
     def write(self, records: Sequence[Record], at: float) -> list[Entry]:
-        """The same without event objects, which whoever acts on the records can make later (`Entry.event`)."""
+        """The same without event objects; `Entry.event` makes one later."""
         self._now = at
         new = [entry(number, at, record) for number, record in enumerate(records, self._last + 1)]
         self._last += len(new)
