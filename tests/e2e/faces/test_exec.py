@@ -251,8 +251,9 @@ def test_ctrl_c_goes_to_the_command(started: Daemon, terminal: Callable[..., Ter
 def test_job_control_works(started: Daemon, terminal: Callable[..., Terminal]) -> None:
     t = terminal(["bash", "--norc", "--noprofile", "-i"], PS1="prompt> ", HISTFILE="", INPUTRC="/dev/null")
     t.wait_for("prompt> ")
-    # It says when it has been continued: from then on the terminal is its own.
-    code = "trap 'echo resu''med' CONT; echo rea''dy; while :; do sleep 1; done"
+    # It says when it has been continued: from then on the terminal is its own.  It starts no process: a shell that is
+    # in vfork() while its child is stopped before the exec does not stop.
+    code = "trap 'echo resu''med' CONT; echo rea''dy; while :; do read -r line; done"
     t.type(f'{" ".join(SUPERVISOR)} -f {started.file} exec web@1 -- sh -c "{code}"\n')
     t.wait_for("ready\r?\n")
     t.type("\x1a")
