@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from tests.doubles.documented import CheckedClient
+from tests.doubles.standstill import standstill
 
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds that a test waits for an event which must come: a machine may stand still for longer than half a minute."""
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,7 +87,13 @@ class Daemon:
                     self._seen += 1
                     if condition(line):
                         return line
-                assert self._news.wait(PATIENCE), f"it never said that; it said {self.lines[-12:]}"
+                assert self._news.wait(PATIENCE), f"it never said that; it said {self.lines[-12:]}\n{self.standstill()}"
+
+    def standstill(self) -> str:
+        """What it waits for, or how it has ended."""
+        assert self.process is not None
+        code = self.process.poll()
+        return standstill(self.process.pid) if code is None else f"it has ended: {code}"
 
     def from_now(self) -> None:
         """Leave out what it said so far."""
