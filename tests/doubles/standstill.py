@@ -33,7 +33,7 @@ def _pressure(what: str) -> str:
 
 def _listed(directory: str) -> list[str]:
     try:
-        return os.listdir(directory)
+        return [entry.name for entry in Path(directory).iterdir()]
     except OSError:
         return []
 
