@@ -1,14 +1,17 @@
 """The engine: passes events from the inbox to the rules, carries out their actions, and keeps one timer.
 
 It has no adapter of its own; `World` is what it needs of them.  A turn handles everything that has arrived before it
-fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  It writes all records
-of a round together before it carries out the first action of that round (record before act).  The outcome of an action
-(`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a spawn is older than
-anything that is read from the process.
+fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  For the same reason it
+fires none that became due after the descriptors were read: the daemon may have stood still since.
+
+It writes all records of a round together before it carries out the first action of that round (record before act).  The
+outcome of an action (`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a
+spawn is older than anything that is read from the process.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,7 +21,7 @@ from supervisor.core.model.events import Event
 from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
-"""Seconds of carrying out actions after which the event loop polls again."""
+"""Seconds of carrying out actions after which the event loop polls again, and of a turn in which little can arrive."""
 
 
 class World(Protocol):
@@ -49,6 +52,9 @@ class Engine:
         self._unobserved = 0
         """How many of the orders begin to observe a process."""
         self._stall = 0.0
+        self.heard = math.inf
+        """When the descriptors were read (CLOCK_MONOTONIC seconds).  Where that is longer ago than TURN_BUDGET, what
+        became due since is left to the next turn, which reads again before it."""
 
     def post(self, instance: str, event: Event) -> None:
         """Queue an event of `instance` for the next turn."""
@@ -108,8 +114,9 @@ class Engine:
             actions += self.service_set.stalled(stall, now)
         actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
-        if deadline is not None and deadline <= now:
-            actions += self.service_set.tick(now)
+        due_by = now if now <= self.heard + TURN_BUDGET else self.heard
+        if deadline is not None and deadline <= due_by:
+            actions += self.service_set.tick(now, due_by)
         if actions:
             self._take(actions)
 

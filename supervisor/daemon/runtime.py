@@ -314,7 +314,7 @@ class Runtime:
             parts.say("warning", f"the daemon did not run for {stall:.2f} s; silence during that time is not counted")
             parts.engine.discount_silence(stall)
             parts.observers.disturbed(stall)
-        self._woke_at = now
+        self._woke_at = parts.engine.heard = now
 
     def _end_on_signal(self, number: int) -> None:
         """End; a second signal kills.  What comes within REPEATED seconds of a Ctrl-C is the same one, which a wrapper

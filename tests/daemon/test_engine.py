@@ -99,6 +99,37 @@ def test_a_long_turn_does_not_blame_a_process_for_beats_that_are_not_read_yet() 
     assert beating.state is not State.RUNNING
 
 
+def test_a_daemon_that_stood_still_in_a_turn_reads_the_rest_before_it_judges() -> None:
+    """It was stopped, or got no CPU, after it had read its descriptors: what came since is unread."""
+    host = SlowHost()
+    host.run("beating")
+    beating = host.service_set.instances["beating"]
+    host.engine.heard = host.now
+    host.now += 1000.0
+    host.engine.turn()
+    assert beating.state is State.RUNNING
+    assert host.wake is not None
+    assert host.wake <= host.now, "the next turn comes at once, and knows by this time that the daemon stood still"
+    host.engine.heard = host.now
+    host.engine.post("beating", ev.Heartbeat(beating.incarnation, host.now))
+    host.engine.turn()
+    assert beating.state is State.RUNNING
+    host.engine.heard = host.now = host.now + 1000.0
+    host.engine.turn()
+    assert beating.state is not State.RUNNING
+
+
+def test_what_becomes_due_right_after_the_read_does_not_wait_for_the_next_one() -> None:
+    host = SlowHost()
+    host.run("beating")
+    beating = host.service_set.instances["beating"]
+    assert beating.suspect_at is not None
+    host.engine.heard = beating.suspect_at - TURN_BUDGET / 2
+    host.now = beating.suspect_at
+    host.engine.turn()
+    assert beating.state is not State.RUNNING
+
+
 class Looked(deque[Action]):
     """A queue that counts the orders that are looked at from its end, or one after the other."""
 

@@ -168,11 +168,11 @@ class ServiceSet:
         self._queue.append((instance, event))
         return self._process_queue(now)
 
-    def tick(self, now: float) -> list[Action]:
-        """Fire every deadline that has passed."""
+    def tick(self, now: float, due_by: float | None = None) -> list[Action]:
+        """Fire every deadline that has passed, or only those that had passed by the moment `due_by`."""
         if self.roster.gate is not None and self.roster.gate.passed(now):
             self._permits.recheck = True
-        due = self._deadlines.due(now)
+        due = self._deadlines.due(now if due_by is None else due_by)
         if not due and self.rollouts is None and self.roster.gate is None and not self._permits.recheck:
             return []  # heartbeats have postponed what was due
         for instance in due:
