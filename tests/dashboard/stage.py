@@ -17,7 +17,7 @@ from supervisor.dashboard.row_status import Row
 from supervisor.dashboard.spans import plain
 from tests.doubles.fake_client import FakeClient, status
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Stage:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 _LAUNCH = """
 import os, sys

@@ -12,7 +12,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.http.messages import Handler
 from supervisor.adapters.http.server import HttpServer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Served:

@@ -17,7 +17,7 @@ from supervisor.adapters.processes.attribution import Attribution
 from supervisor.adapters.processes.command_trees import CommandTrees
 from supervisor.core.services.adoption import MarkedProcess
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Event, Exited, KillIncomplete, MainPid, TreeEmpty
 from supervisor.core.model.spec import ServiceSpec
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Bench:

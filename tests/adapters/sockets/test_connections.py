@@ -16,7 +16,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.sockets.arrivals import Arrivals
 from supervisor.adapters.sockets.connections import Queue, open_connections, queues
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 KINDS = ["tcp4", "every-address", "tcp6", "path", "abstract"]
 
 

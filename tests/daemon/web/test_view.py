@@ -263,4 +263,5 @@ def test_a_page_that_cannot_be_made_says_so(site: Site, monkeypatch: pytest.Monk
     status, _, body = site.ask("/")
     assert status == 500
     assert "log says why." in body
+    site.served.settle()  # the error is told after the answer
     assert "no ledger" in site.served.problems.pop()
