@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scripts.tools.chaos import proc_view
+from scripts.tools.chaos.faked_time import LIBRARY, faked_time
 from scripts.tools.chaos.judge import Judge, Violation
 from scripts.tools.chaos.output_check import Output, counted
 from scripts.tools.chaos.stage import PATIENCE, PROGRAM, DaemonEnded, Stage, temporary_place
@@ -39,10 +40,6 @@ command = [RUN, "quiet", "PLACE"]
 """
 INSTANCES = ("chat", "beat", "fork", "victim")
 NOBODY = 65534
-FAKETIME = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
 
 
 class Skip(Exception):
@@ -257,24 +254,17 @@ def no_processes(t: Trial) -> None:
 
 def clock_stepped(t: Trial) -> None:
     """The daemon's wall clock jumps a day ahead, then three days back."""
-    library = next((path for path in FAKETIME if Path(path).exists()), None)
-    if library is None:
+    if LIBRARY is None:
         raise Skip("no libfaketime (Debian: apt install libfaketime)")
-    says = t.place / "clock"
-    says.write_text("+0")
-    t.stage.environment = {
-        "LD_PRELOAD": library,
-        "FAKETIME_TIMESTAMP_FILE": str(says),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    t.begin()
-    for step in ("+1d", "-2d"):
-        says.write_text(step)
-        t.goes_on()
-        t.talks()
-        t.crash()
-        t.goes_on()
+    clock = t.place / "clock"
+    with faked_time(clock) as t.stage.environment:
+        t.begin()
+        for step in ("+1d", "-2d"):
+            clock.write_text(step)
+            t.goes_on()
+            t.talks()
+            t.crash()
+            t.goes_on()
 
 
 def flip(path: Path) -> None:

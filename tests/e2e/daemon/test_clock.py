@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.tools.chaos.faked_time import LIBRARY, faked_time
 from tests.e2e.conftest import Daemon
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 SERVICES = """
 [services.web]
 command = ["sleep", "7000"]
@@ -31,19 +31,19 @@ def figures(daemon: Daemon) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.fixture
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file that says which time it is; it is there for longer than the daemons."""
+    with faked_time(tmp_path / "clock") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield tmp_path / "clock"
+
+
 @pytest.mark.parametrize("step", ["+2h", "-2h"])
 def test_a_step_of_the_clock_is_neither_outage_nor_availability(
-    daemon: Callable[..., Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    clock: Path, daemon: Callable[..., Daemon], step: str
 ) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    for name, value in {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }.items():
-        monkeypatch.setenv(name, value)
     one = daemon(SERVICES)
     pid = one.event("web", "running")["detail"]["pid"]
     clock.write_text(step)
