@@ -12,6 +12,7 @@ from hypothesis import settings
 # A slow machine is no failure.  CI tries the same examples each time; everywhere else chance goes on looking.
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, max_examples=20)  # of scripts/check
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 # A shell ignores SIGINT for what it starts in the background, nohup ignores SIGHUP, and an ignored signal is inherited.

@@ -70,6 +70,7 @@ def steps(folder: Path, name: str, text: str) -> int:
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "written"),
     [
@@ -94,6 +95,7 @@ MERGED = "x-0: &a0 {k: 1}\n" + "".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ looks = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(wanted_lists, looks, st.booleans()), max_size=12))
 def test_whatever_is_wanted_and_seen(steps: list[tuple[list[Wanted], list[Seen], bool]]) -> None:
     slots, now = Slots(4), 0.0

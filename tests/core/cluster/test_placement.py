@@ -196,6 +196,7 @@ def test_a_spread_service_is_balanced(slots: int, number: int) -> None:
 several = st.dictionaries(st.sampled_from(["beat", "cron", "mail", "web"]), st.integers(1, 7), min_size=1)
 
 
+@pytest.mark.slow
 @given(several, st.integers(1, 5), st.randoms())
 def test_hosts_that_take_one_slot_after_the_other_get_equal_shares(
     services: dict[str, int], number: int, dice: random.Random

@@ -451,6 +451,7 @@ def test_a_daemon_of_an_earlier_build_runs_its_own_file() -> None:
 VERBS = st.sampled_from(["turn", "turn", "turn", "lose", "lose undone", "die", "back", "cut", "push", "undo", "hear"])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_whatever_is_lost_all_hosts_end_on_one_version(data: st.DataObject) -> None:

@@ -265,6 +265,7 @@ def play(choose: Choose, rule: Rule) -> None:
     assert state is (State.IN_FORCE if record.in_force == 2 else State.ROLLED_BACK)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
 def test_never_more_in_change_than_allowed_and_all_end_on_one_version(data: st.DataObject) -> None:

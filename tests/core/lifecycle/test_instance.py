@@ -422,6 +422,7 @@ def test_after_a_boot_only_history_is_left_of_an_instance() -> None:
     assert (second.tracker.attempt, second.restarts, second.incarnation) == (0, 1, 1)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(sorted(running().snapshot(0.0))),
     st.one_of(st.none(), st.integers(), st.text(), st.lists(st.none())),

@@ -265,6 +265,7 @@ REPLICAS = st.integers(2, 8)
 CRASHES = st.lists(st.integers(0, 3), max_size=40)
 
 
+@pytest.mark.slow
 @given(REPLICAS, RULES, CRASHES)
 @settings(max_examples=150)
 def test_a_good_definition_ends_on_all_and_is_never_missing_too_often(
@@ -277,6 +278,7 @@ def test_a_good_definition_ends_on_all_and_is_never_missing_too_often(
     assert world.least >= replicas - most_unavailable(world.state, replicas)
 
 
+@pytest.mark.slow
 @given(REPLICAS, SETTLING, BAD, CRASHES)
 @settings(max_examples=150)
 def test_a_bad_definition_is_always_rolled_back(
@@ -289,6 +291,7 @@ def test_a_bad_definition_is_always_rolled_back(
     assert world.least >= replicas - most_unavailable(world.state, replicas)
 
 
+@pytest.mark.slow
 @given(REPLICAS, RULES, st.integers(0, 200), st.sampled_from(["good", *BAD_AFTER]))
 @settings(max_examples=100)
 def test_a_pause_changes_nothing(replicas: int, rules: dict[str, Any], after: int, bad: Any) -> None:
@@ -304,6 +307,7 @@ def test_a_pause_changes_nothing(replicas: int, rules: dict[str, Any], after: in
     assert {name: (copy.version, copy.began) for name, copy in world.copies.items()} == before
 
 
+@pytest.mark.slow
 @given(REPLICAS, RULES, st.integers(0, 60), st.sampled_from(["good", *BAD_AFTER]))
 @settings(max_examples=100)
 def test_an_undo_at_any_moment_ends_on_the_old_definition(

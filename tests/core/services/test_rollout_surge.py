@@ -259,6 +259,7 @@ def _rules(*settle: float) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({"max_unavailable": missing, "max_surge": SURGES, "settle": st.sampled_from(settle)})
 
 
+@pytest.mark.slow
 @given(REPLICAS, _rules(0.0, 5.0, 10.0), CRASHES)
 @settings(max_examples=150)
 def test_a_good_definition_ends_on_all_under_their_names(
@@ -271,6 +272,7 @@ def test_a_good_definition_ends_on_all_under_their_names(
     world.check({"new"})
 
 
+@pytest.mark.slow
 @given(REPLICAS, _rules(5.0, 10.0), BAD, CRASHES)
 @settings(max_examples=150)
 def test_a_bad_definition_is_rolled_back_and_what_ran_beside_is_gone(
@@ -284,6 +286,7 @@ def test_a_bad_definition_is_rolled_back_and_what_ran_beside_is_gone(
     assert all(copy.began < 0 for copy in world.copies.values()), "it failed beside the old ones, which run on"
 
 
+@pytest.mark.slow
 @given(REPLICAS, _rules(0.0, 5.0), st.integers(0, 100), st.sampled_from(["good", *BAD_AFTER]))
 @settings(max_examples=150)
 def test_an_undo_or_a_pause_at_any_moment(replicas: int, rules: dict[str, Any], after: int, bad: Any) -> None:

@@ -70,6 +70,7 @@ def test_what_is_told_at_length_has_the_whole_command() -> None:
     )
 
 
+@pytest.mark.slow
 @for_all(
     st.sampled_from(list(Cause)),
     st.fixed_dictionaries(

@@ -87,6 +87,7 @@ def test_an_unknown_escape_may_be_refused() -> None:
         words("a \\q", strict=True)
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(alphabet=st.one_of(st.sampled_from(" \t'\"\\$;#é"), st.sampled_from(string.printable)))))
 def test_quoted_words_are_read_back(given_words: list[str]) -> None:
     escaped = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in given_words)
