@@ -21,9 +21,9 @@ heartbeat   `above`: seconds of WATCHDOG_USEC that it must be given more than; `
 stop        `signal`: what ends it as an operator expects where TERM does not; `timeout`: seconds that a stop may take;
             `command`: the words to write in place of its name and of `with`; `because`: why; `with`: as above; `but`:
             not with one of these, which are exact; `file`: nor where its own configuration has this.
-reload      `signal`; `check`: a command that fails for a configuration that it cannot read.  One of the program itself
-            gets the arguments of the service as well; in one of another program FILE stands for the value of the option
-            `file`, and [FILE] may be left out.
+reload      `signal`; `means`: what it does to what runs under the program; `check`: a command that fails for a
+            configuration that it cannot read.  One of the program itself gets the arguments of the service as well; in
+            one of another program FILE stands for the value of the option `file`, and [FILE] may be left out.
 ends        `code` of an exit, and what it `means`; `with`, `but`: as above; `policy`: the restart policy that it needs.
 """
 

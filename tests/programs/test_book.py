@@ -18,7 +18,7 @@ KEYS = {
     "ready": {"needs", "instead"},
     "heartbeat": {"above", "instead"},
     "stop": {"signal", "timeout", "command", "because", "with", "but", "file"},
-    "reload": {"signal", "check", "file"},
+    "reload": {"signal", "means", "check", "file"},
 }
 SEEN = {"version", "source", "on", "start", "stop", "hangup"}
 SEEN_SOMETIMES = {"child_ended", "reload", "broken_start", "broken_reload", "background", "sockets"}

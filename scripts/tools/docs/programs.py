@@ -67,6 +67,7 @@ def page() -> str:
     out += ["## Worth knowing\n"]
     out += [f"- {end['means']}." for program in programs for end in program.ends]
     out += [f"- {_sentence(program.stop['because'])}." for program in programs if program.stop]
+    out += [f"- {_sentence(program.reload['means'])}." for program in programs if "means" in program.reload]
     out += [f"- {_sentence(need['because'])}." for program in programs for need in program.needs]
     return "\n".join(out).rstrip() + "\n"
 
