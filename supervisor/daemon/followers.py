@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
@@ -24,14 +25,25 @@ MOST_IN_PART = 32
 """Rows that are made at once; more are made as the whole status is, in slices."""
 
 
-MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorError], None]], None]"
+class MakeStatus(Protocol):
+    """`Control.make_status`."""
+
+    def __call__(
+        self, services: Sequence[str], done: Callable[[Status | SupervisorError], None], *, usage: bool
+    ) -> None: ...
+
+
+class MakePart(Protocol):
+    """`StatusView.status`."""
+
+    def __call__(self, services: Sequence[str], *, usage: bool) -> Status: ...
 
 
 class Followers:
     """All that follow this daemon.  `make_status`: see Control.  `make_part`: makes the status of a few instances at
     once."""
 
-    def __init__(self, parts: Parts, make_status: MakeStatus, make_part: Callable[[Sequence[str]], Status]) -> None:
+    def __init__(self, parts: Parts, make_status: MakeStatus, make_part: MakePart) -> None:
         self._parts, self._make_status, self._make_part = parts, make_status, make_part
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
@@ -48,7 +60,7 @@ class Followers:
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
-        followed."""
+        followed by one that is told it."""
         parts = self._parts
         ends: list[Callable[[], None]] = []
         names = set(
@@ -63,8 +75,9 @@ class Followers:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
             ends.append(lambda: self._whole.discard(id(subscriber)))
-            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
-            parts.loop.call_soon(lambda: self._send_status(subscriber))
+            send = partial(self._send_status, subscriber)
+            ends.append(parts.sampler.hold(subscriber.interval, send, keep=subscriber.usage))
+            parts.loop.call_soon(send)
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -120,7 +133,7 @@ class Followers:
             return
         names = [n for n in known if covers(service_set, watcher.services, service_set.instances[n].spec.name, n)]
         few = len(known) == len(changed) and len(names) <= MOST_IN_PART
-        if id(watcher) in self._whole or not few or (names and not send(self._make_part(names))):
+        if id(watcher) in self._whole or not few or (names and not send(self._make_part(names, usage=watcher.usage))):
             self._whole.discard(id(watcher))
             self._send_status(watcher)
 
@@ -144,7 +157,7 @@ class Followers:
                     self.publish_status()
 
         try:
-            self._make_status(watcher.services, made)
+            self._make_status(watcher.services, made, usage=watcher.usage)
         except NoSuchService:  # a reload has removed it
             del self._under_way[id(watcher)]
 

@@ -37,7 +37,7 @@ class Subscriber:
     The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
     all). It calls `on_status` with what `Daemon.make_status(services)` makes: at once, every `interval` seconds, and
     soon after a transition. Then it calls `on_part`, where that is given, with the rows of the instances that changed;
-    if that returns False, everything follows.
+    if that returns False, everything follows.  `usage`: its rows tell the usage of CPU and memory.
     """
 
     topics: frozenset[str]
@@ -47,6 +47,7 @@ class Subscriber:
     on_log: Callable[[str, Sequence[str]], None]
     on_status: Callable[[Status], None]
     on_part: Callable[[Status], bool] | None = None
+    usage: bool = True
 
 
 class InCluster(Protocol):
