@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
+COALESCE_FOR_ORDER = 0.002
+"""The same where a command waits for its order."""
 PAUSE_FACTOR = 3.0
 """The daemon rests for at least this many times the time that the last status took before it makes the next one, which
 bounds its cost."""
@@ -76,7 +78,7 @@ class Followers:
             ends.append(lambda: self._watchers.remove(subscriber))
             ends.append(lambda: self._whole.discard(id(subscriber)))
             send = partial(self._send_status, subscriber)
-            ends.append(parts.sampler.hold(subscriber.interval, send, keep=subscriber.usage))
+            ends.append(parts.sampler.hold(subscriber.interval, send, keep=not subscriber.for_order))
             parts.loop.call_soon(send)
         if "logs" in subscriber.topics:
             for name in names:
@@ -101,7 +103,8 @@ class Followers:
         """Send a status to all watchers soon."""
         if self._watchers and self._status_timer is None:
             loop = self._parts.loop
-            self._status_timer = loop.call_at(max(loop.now() + COALESCE, self._rests_until), self._send_all)
+            delay = COALESCE_FOR_ORDER if any(watcher.for_order for watcher in self._watchers) else COALESCE
+            self._status_timer = loop.call_at(max(loop.now() + delay, self._rests_until), self._send_all)
 
     def _send_all(self) -> None:
         self._status_timer = None
@@ -133,7 +136,11 @@ class Followers:
             return
         names = [n for n in known if covers(service_set, watcher.services, service_set.instances[n].spec.name, n)]
         few = len(known) == len(changed) and len(names) <= MOST_IN_PART
-        if id(watcher) in self._whole or not few or (names and not send(self._make_part(names, usage=watcher.usage))):
+        if (
+            id(watcher) in self._whole
+            or not few
+            or (names and not send(self._make_part(names, usage=not watcher.for_order)))
+        ):
             self._whole.discard(id(watcher))
             self._send_status(watcher)
 
@@ -157,7 +164,7 @@ class Followers:
                     self.publish_status()
 
         try:
-            self._make_status(watcher.services, made, usage=watcher.usage)
+            self._make_status(watcher.services, made, usage=not watcher.for_order)
         except NoSuchService:  # a reload has removed it
             del self._under_way[id(watcher)]
 

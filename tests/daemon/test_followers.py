@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from supervisor.adapters.control.port import Subscriber
-from supervisor.daemon.followers import COALESCE, MOST_IN_PART, PAUSE_FACTOR, Followers
+from supervisor.daemon.followers import COALESCE, COALESCE_FOR_ORDER, MOST_IN_PART, PAUSE_FACTOR, Followers
 from tests.doubles import fake_client
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
     assert len(told) == 4 and len(whole) == 1, "too many to be made at once"
 
 
-def test_usage_is_measured_only_for_those_that_are_told_it() -> None:
-    """A command that waits for its order asks about all instances that it has just stopped."""
+def test_a_command_that_waits_for_its_order_is_told_soon_and_without_usage() -> None:
+    """It asks about all instances that it has just stopped."""
     loop = Loop()
     asked: list[bool] = []
 
@@ -160,7 +160,7 @@ def test_usage_is_measured_only_for_those_that_are_told_it() -> None:
     parts = SimpleNamespace(loop=loop, service_set=service_set, sampler=SimpleNamespace(hold=hold))
     followers = Followers(cast("Parts", parts), make, some)
     nothing = cast("Any", lambda *_: True)
-    followers.watch(Subscriber(frozenset(("status",)), (), 1.0, nothing, nothing, nothing, nothing, usage=False))
+    followers.watch(Subscriber(frozenset(("status",)), (), 1.0, nothing, nothing, nothing, nothing, for_order=True))
     followers.publish(fake_client.event(1, "a", "running", "stopping", "stopped-by-user") | {"service": "a"})
-    loop.advance()
+    assert round(loop.advance(), 3) == 100.0 + COALESCE_FOR_ORDER
     assert asked == [False] * 3

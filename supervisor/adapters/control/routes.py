@@ -349,7 +349,7 @@ def _stream(api: ControlRoutes, call: Call) -> None:
         busy = SupervisorError(f"{most} streams are open already", "close one that is not read")
         call.fail(429, "too-many-streams", busy)
         return
-    open_stream(api, call, usage=not for_order)
+    open_stream(api, call, for_order=for_order)
 
 
 def _metrics(api: ControlRoutes, call: Call) -> None:
