@@ -6,19 +6,20 @@ It may be read in one thread and closed from another.
 from __future__ import annotations
 
 import _socket
-import socket
 import time
 from _thread import RLock
 from collections.abc import Iterator
 from contextlib import suppress
 from json import loads
-from typing import TYPE_CHECKING, Any, BinaryIO
 
 from supervisor.control_socket import ControlSocket
 from supervisor.errors import NoDaemon
 from supervisor.http_answer import lines, read_chunks
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
     from supervisor.core.model.documents import Interruption, Nothing, Status, StreamMessage
 
 RECONNECT_SECONDS = 0.5
@@ -122,7 +123,7 @@ class Stream(Iterator["StreamMessage"]):
                 self._hang_up()
             elif self._connected:
                 with suppress(OSError):
-                    self._sock.shutdown(socket.SHUT_RDWR)
+                    self._sock.shutdown(_socket.SHUT_RDWR)
 
     def _open(self) -> None:
         resume = "" if self._after is None else f"last-event-id: {self._after}\r\n"

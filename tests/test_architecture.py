@@ -558,6 +558,14 @@ def test_status_with_rows_and_on_a_terminal_imports_little(tmp_path: Path, print
     assert not (COSTLY | and_not) & loaded
 
 
+def test_a_command_that_waits_for_its_order_imports_little_and_that_after_it_is_sent() -> None:
+    fast = f"{BEFORE_THE_SOCKET}; import supervisor.cli.waiting.asking"
+    before = loaded_by(fast) - loaded_by("pass")
+    assert not [name for name in before if name in ("supervisor.cli.waiting.output", "supervisor.daemon_stream")]
+    waiting = "import supervisor.cli.waiting.output, supervisor.daemon_stream, supervisor.core.services.status_changes"
+    assert not (COSTLY | {"typing"}) & (loaded_by(f"{fast}; {waiting}") - loaded_by("pass"))
+
+
 def test_the_diagram_is_what_the_rules_do() -> None:
     """`scripts/diagram` draws it from the transcripts into ARCHITECTURE.md."""
     command = [sys.executable, "-m", "scripts.tools.docs.diagram", "--check"]

@@ -10,7 +10,8 @@ import click
 
 from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.cli.options import as_duration, complete_services, daemon_options, pass_target, services_argument
-from supervisor.cli.waiting.output import ask, nothing_to
+from supervisor.cli.waiting.asking import ask
+from supervisor.cli.waiting.output import nothing_to
 from supervisor.core.services.awaited import WHAT
 from supervisor.errors import NoSuchService, OperationFailed, UsageError
 

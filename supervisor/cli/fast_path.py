@@ -64,7 +64,7 @@ def understood(arguments: Sequence[str], target: DaemonTarget) -> Callable[[], i
 
 def order(target: DaemonTarget, verb: str, services: Sequence[str]) -> int:
     """Send the command at once, and return when it is carried out."""
-    from supervisor.cli.waiting.output import ask
+    from supervisor.cli.waiting.asking import ask
 
     ask(target.client, verb, services)
     return 0

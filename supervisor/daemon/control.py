@@ -73,10 +73,13 @@ class Control:
     def names(self, services: Sequence[str]) -> list[str]:
         return resolve(self._parts.service_set, services)
 
-    def make_status(self, services: Sequence[str], done: Callable[[Status | SupervisorError], None]) -> None:
+    def make_status(
+        self, services: Sequence[str], done: Callable[[Status | SupervisorError], None], *, usage: bool = True
+    ) -> None:
         loop = self._parts.loop
         sorry = OperationFailed("the status could not be made", "The daemon's log says why.")
-        in_slices(loop.call_soon, loop.now, self._view.making(services), STATUS_SLICE, done, lambda: done(sorry))
+        work = self._view.making(services, usage=usage)
+        in_slices(loop.call_soon, loop.now, work, STATUS_SLICE, done, lambda: done(sorry))
 
     def instance(self, name: str) -> InstanceDetail:
         return self._view.instance(name)

@@ -23,6 +23,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record
 from supervisor.core.model.causes import ROLLOUT, SURGE
 from supervisor.core.model.daemon_records import clock_set
+from supervisor.core.model.spec import ServiceType
 from supervisor.core.services.adoption import MarkedProcess, adoption_event
 from supervisor.core.services.monitoring_policy import monitoring_change
 from supervisor.core.services.replica import for_instance
@@ -137,11 +138,14 @@ class Effects:
         """Publish the records; all listeners get the same event object."""
         parts, now = self._parts, self._parts.now()
         pending, self._unpublished = self._unpublished, []
+        at, stamp = 0.0, ""
         for record, entry in pending:
-            event = entry.event(to_iso(entry.at))
+            if entry.at != at:  # those of one commit have the same
+                at, stamp = entry.at, to_iso(entry.at)
+            event = entry.event(stamp)
             parts.log.event(event, _place(record))
             instance = parts.service_set.instances.get(record.instance)
-            oneshot = instance is not None and instance.spec.type.value == "oneshot"
+            oneshot = instance is not None and instance.spec.type is ServiceType.ONESHOT
             parts.metrics.observe(record, now, oneshot=oneshot)
             self._publish(event)
             if instance is not None and instance.spec.hooks:

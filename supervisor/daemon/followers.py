@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.control.port import Subscriber
 from supervisor.adapters.eventloop.loop import Timer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 COALESCE = 0.02
 """Seconds from a transition to the status that watchers get; transitions in that time share one status."""
+COALESCE_FOR_ORDER = 0.002
+"""The same where a command waits for its order."""
 PAUSE_FACTOR = 3.0
 """The daemon rests for at least this many times the time that the last status took before it makes the next one, which
 bounds its cost."""
@@ -24,14 +27,25 @@ MOST_IN_PART = 32
 """Rows that are made at once; more are made as the whole status is, in slices."""
 
 
-MakeStatus: TypeAlias = "Callable[[Sequence[str], Callable[[Status | SupervisorError], None]], None]"
+class MakeStatus(Protocol):
+    """`Control.make_status`."""
+
+    def __call__(
+        self, services: Sequence[str], done: Callable[[Status | SupervisorError], None], *, usage: bool
+    ) -> None: ...
+
+
+class MakePart(Protocol):
+    """`StatusView.status`."""
+
+    def __call__(self, services: Sequence[str], *, usage: bool) -> Status: ...
 
 
 class Followers:
     """All that follow this daemon.  `make_status`: see Control.  `make_part`: makes the status of a few instances at
     once."""
 
-    def __init__(self, parts: Parts, make_status: MakeStatus, make_part: Callable[[Sequence[str]], Status]) -> None:
+    def __init__(self, parts: Parts, make_status: MakeStatus, make_part: MakePart) -> None:
         self._parts, self._make_status, self._make_part = parts, make_status, make_part
         self._subscribers: list[Subscriber] = []
         self._watchers: list[Subscriber] = []
@@ -48,7 +62,7 @@ class Followers:
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
         """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
-        followed."""
+        followed by one that is told it."""
         parts = self._parts
         ends: list[Callable[[], None]] = []
         names = set(
@@ -63,8 +77,9 @@ class Followers:
             self._watchers.append(subscriber)
             ends.append(lambda: self._watchers.remove(subscriber))
             ends.append(lambda: self._whole.discard(id(subscriber)))
-            ends.append(parts.sampler.hold(subscriber.interval, lambda: self._send_status(subscriber)))
-            parts.loop.call_soon(lambda: self._send_status(subscriber))
+            send = partial(self._send_status, subscriber)
+            ends.append(parts.sampler.hold(subscriber.interval, send, keep=not subscriber.for_order))
+            parts.loop.call_soon(send)
         if "logs" in subscriber.topics:
             for name in names:
                 ends.append(self._follow(name, subscriber))
@@ -88,7 +103,8 @@ class Followers:
         """Send a status to all watchers soon."""
         if self._watchers and self._status_timer is None:
             loop = self._parts.loop
-            self._status_timer = loop.call_at(max(loop.now() + COALESCE, self._rests_until), self._send_all)
+            delay = COALESCE_FOR_ORDER if any(watcher.for_order for watcher in self._watchers) else COALESCE
+            self._status_timer = loop.call_at(max(loop.now() + delay, self._rests_until), self._send_all)
 
     def _send_all(self) -> None:
         self._status_timer = None
@@ -120,7 +136,11 @@ class Followers:
             return
         names = [n for n in known if covers(service_set, watcher.services, service_set.instances[n].spec.name, n)]
         few = len(known) == len(changed) and len(names) <= MOST_IN_PART
-        if id(watcher) in self._whole or not few or (names and not send(self._make_part(names))):
+        if (
+            id(watcher) in self._whole
+            or not few
+            or (names and not send(self._make_part(names, usage=not watcher.for_order)))
+        ):
             self._whole.discard(id(watcher))
             self._send_status(watcher)
 
@@ -144,7 +164,7 @@ class Followers:
                     self.publish_status()
 
         try:
-            self._make_status(watcher.services, made)
+            self._make_status(watcher.services, made, usage=not watcher.for_order)
         except NoSuchService:  # a reload has removed it
             del self._under_way[id(watcher)]
 

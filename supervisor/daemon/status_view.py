@@ -34,22 +34,23 @@ class StatusView:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def status(self, services: Sequence[str] = ()) -> Status:
+    def status(self, services: Sequence[str] = (), *, usage: bool = True) -> Status:
         """The daemon, and the rows of these services, instances and groups, or of all."""
-        return _at_once(self.making(services))
+        return _at_once(self.making(services, usage=usage))
 
-    def making(self, services: Sequence[str]) -> Generator[None, None, Status]:
-        """`status` in steps, one for each row.  NoSuchService, before the first step.
+    def making(self, services: Sequence[str], *, usage: bool = True) -> Generator[None, None, Status]:
+        """`status` in steps, one for each row.  `usage`: with CPU and memory, for which files of the kernel are read.
+        NoSuchService, before the first step.
 
         A row tells of the moment of its step; an instance that is removed before that has none."""
         service_set = self._parts.service_set
-        return self._steps(resolve(service_set, services) if services else list(service_set.instances))
+        return self._steps(resolve(service_set, services) if services else list(service_set.instances), usage)
 
-    def _steps(self, names: Sequence[str]) -> Generator[None, None, Status]:
-        rows = yield from self._rows(names)
+    def _steps(self, names: Sequence[str], usage: bool) -> Generator[None, None, Status]:
+        rows = yield from self._rows(names, usage)
         return {"supervisor": self.supervisor(self._parts.now()), "instances": rows}
 
-    def _rows(self, names: Sequence[str]) -> Generator[None, None, list[Instance]]:
+    def _rows(self, names: Sequence[str], usage: bool = True) -> Generator[None, None, list[Instance]]:
         parts, service_set = self._parts, self._parts.service_set
         carried = carried_by(parts.balancer.view()) if parts.balancer is not None else {}
         queues: dict[str, list[HeldSocket]] = {}
@@ -64,7 +65,7 @@ class StatusView:
                 continue
             now = parts.now()
             row = instance_view(instance, now)
-            sampled = instance.pid is not None
+            sampled = usage and instance.pid is not None
             sample = parts.sampler.read_now([name]).get(name) if sampled else None
             row["cpu_percent"] = round(sample.cpu_percent, 1) if sample else None
             row["memory_bytes"] = sample.memory_bytes if sample else None

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from supervisor.adapters.control.port import Subscriber
-from supervisor.daemon.followers import COALESCE, MOST_IN_PART, PAUSE_FACTOR, Followers
+from supervisor.daemon.followers import COALESCE, COALESCE_FOR_ORDER, MOST_IN_PART, PAUSE_FACTOR, Followers
 from tests.doubles import fake_client
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ def test_a_change_is_told_at_once_unless_the_last_status_has_just_been_made() ->
     loop, took = Loop(), 0.0
     sent: list[float] = []
 
-    def make(_services: Sequence[str], done: Callable[[Any], None]) -> None:
+    def make(_services: Sequence[str], done: Callable[[Any], None], *, usage: bool) -> None:
         loop.time += took
         done(fake_client.status([]))
 
     parts = SimpleNamespace(
         loop=loop,
         service_set=SimpleNamespace(instances={}, plan=None),
-        sampler=SimpleNamespace(hold=lambda *_: lambda: None),
+        sampler=SimpleNamespace(hold=lambda *_, keep: lambda: None),
     )
-    followers = Followers(cast("Parts", parts), make, lambda _: fake_client.status([]))
+    followers = Followers(cast("Parts", parts), make, lambda _, usage: fake_client.status([]))
     topics = frozenset(("status",))
     followers.watch(
         Subscriber(topics, (), 1.0, lambda _: None, lambda *_: None, lambda _: sent.append(round(loop.time, 3)))
@@ -81,12 +81,14 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
         name: SimpleNamespace(spec=SimpleNamespace(name=name[0], group_name="")) for name in ("a@1", "a@2", "b@1")
     }
     service_set = SimpleNamespace(instances=instances, plan="one")
-    parts = SimpleNamespace(loop=loop, service_set=service_set, sampler=SimpleNamespace(hold=lambda *_: lambda: None))
+    parts = SimpleNamespace(
+        loop=loop, service_set=service_set, sampler=SimpleNamespace(hold=lambda *_, keep: lambda: None)
+    )
 
-    def some(names: Sequence[str]) -> Any:
+    def some(names: Sequence[str], *, usage: bool) -> Any:
         return fake_client.status([fake_client.view(name) for name in names])
 
-    followers = Followers(cast("Parts", parts), lambda _, done: whole.append(done), some)
+    followers = Followers(cast("Parts", parts), lambda _, done, usage: whole.append(done), some)
 
     takes = True
 
@@ -134,3 +136,31 @@ def test_who_takes_parts_gets_the_rows_that_changed_and_all_of_them_where_that_i
     assert told[3:] == [["a@1", "b@1"]] and whole == []
     change("a@1", *(f"a@{number}" for number in range(3, MOST_IN_PART + 3)))
     assert len(told) == 4 and len(whole) == 1, "too many to be made at once"
+
+
+def test_a_command_that_waits_for_its_order_is_told_soon_and_without_usage() -> None:
+    """It asks about all instances that it has just stopped."""
+    loop = Loop()
+    asked: list[bool] = []
+
+    def make(_services: Sequence[str], done: Callable[[Any], None], *, usage: bool) -> None:
+        asked.append(usage)
+        done(fake_client.status([]))
+
+    def some(_services: Sequence[str], *, usage: bool) -> Any:
+        asked.append(usage)
+        return fake_client.status([])
+
+    def hold(_interval: float, _tick: Callable[[], None], *, keep: bool) -> Callable[[], None]:
+        asked.append(keep)
+        return lambda: None
+
+    instances = {"a": SimpleNamespace(spec=SimpleNamespace(name="a", group_name=""))}
+    service_set = SimpleNamespace(instances=instances, plan=None)
+    parts = SimpleNamespace(loop=loop, service_set=service_set, sampler=SimpleNamespace(hold=hold))
+    followers = Followers(cast("Parts", parts), make, some)
+    nothing = cast("Any", lambda *_: True)
+    followers.watch(Subscriber(frozenset(("status",)), (), 1.0, nothing, nothing, nothing, nothing, for_order=True))
+    followers.publish(fake_client.event(1, "a", "running", "stopping", "stopped-by-user") | {"service": "a"})
+    assert round(loop.advance(), 3) == 100.0 + COALESCE_FOR_ORDER
+    assert asked == [False] * 3

@@ -53,8 +53,9 @@ WriteStatus: TypeAlias = "Callable[[EventLoop, Status, Callable[[bytes], None], 
 """Calls the third with a status as it is sent, later, or the fourth where that fails."""
 
 
-def open_stream(api: StreamOwner, call: Call, write: WriteStatus = encode_status) -> None:
-    """Answer `call` with a stream, whose statuses `write` writes. Raises UsageError, NoSuchService."""
+def open_stream(api: StreamOwner, call: Call, write: WriteStatus = encode_status, *, for_order: bool = False) -> None:
+    """Answer `call` with a stream, whose statuses `write` writes; `for_order`: see Subscriber.  UsageError,
+    NoSuchService."""
     topics = frozenset(t.strip() for t in call.args["topics"].split(",") if t.strip())
     if not topics or not topics <= TOPICS:
         wrong = ", ".join(sorted(topics - TOPICS)) or "nothing"
@@ -65,7 +66,7 @@ def open_stream(api: StreamOwner, call: Call, write: WriteStatus = encode_status
     if services:
         api.daemon.names(services)  # raises for an unknown name, while an error can still be sent
     changes = _Changes() if write is encode_status and call.headers.get(CHANGES) == "yes" else None
-    _Feed(api, topics, services, call.args["interval"], write, changes).begin(call, after)
+    _Feed(api, topics, services, call.args["interval"], write, changes, for_order).begin(call, after)
 
 
 def _event_id(text: str) -> int:
@@ -121,6 +122,7 @@ class _Feed:
         interval: float,
         write: WriteStatus,
         changes: _Changes | None,
+        for_order: bool,
     ) -> None:
         self._api = api
         self._write = write
@@ -128,6 +130,7 @@ class _Feed:
         self._topics = topics
         self._services = services
         self._interval = interval
+        self._for_order = for_order
         self._stream: Stream
         self._unwatch: Callable[[], None] | None = None
         self._ping: Timer | None = None
@@ -175,6 +178,7 @@ class _Feed:
                 self._on_log,
                 self._on_status,
                 self._on_part if self._changes is not None else None,
+                self._for_order,
             )
         )
         if not self._open:  # sending the first status closed the connection

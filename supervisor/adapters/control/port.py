@@ -37,7 +37,8 @@ class Subscriber:
     The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
     all). It calls `on_status` with what `Daemon.make_status(services)` makes: at once, every `interval` seconds, and
     soon after a transition. Then it calls `on_part`, where that is given, with the rows of the instances that changed;
-    if that returns False, everything follows.
+    if that returns False, everything follows.  `for_order`: a command that waits for its order; its rows need not tell
+    the usage of CPU and memory, and come sooner.
     """
 
     topics: frozenset[str]
@@ -47,6 +48,7 @@ class Subscriber:
     on_log: Callable[[str, Sequence[str]], None]
     on_status: Callable[[Status], None]
     on_part: Callable[[Status], bool] | None = None
+    for_order: bool = False
 
 
 class InCluster(Protocol):

@@ -31,7 +31,7 @@ MOST_STREAMS = 32
 RESERVED_STREAMS = 16
 """Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
 PURPOSE = "supervisor-purpose"
-"""Header of a stream that a command opens to wait for its order; its value is `order`."""
+"""Header of a stream that a command opens to wait for its order; its value is `order`.  It is not told usage."""
 DEADLINE = "supervisor-deadline"
 """Header of an order: the time by CLOCK_MONOTONIC until which its client waits. It is not carried out later."""
 LONGEST = 366 * 86_400.0
@@ -343,12 +343,13 @@ def _logs(api: ControlRoutes, call: Call) -> None:
 def _stream(api: ControlRoutes, call: Call) -> None:
     from supervisor.adapters.control.event_stream import open_stream
 
-    most = MOST_STREAMS + (RESERVED_STREAMS if call.headers.get(PURPOSE) == "order" else 0)
+    for_order = call.headers.get(PURPOSE) == "order"
+    most = MOST_STREAMS + (RESERVED_STREAMS if for_order else 0)
     if api.streams >= most:
         busy = SupervisorError(f"{most} streams are open already", "close one that is not read")
         call.fail(429, "too-many-streams", busy)
         return
-    open_stream(api, call)
+    open_stream(api, call, for_order=for_order)
 
 
 def _metrics(api: ControlRoutes, call: Call) -> None:

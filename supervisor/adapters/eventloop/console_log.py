@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from supervisor.adapters.eventloop.outlet import Outlet
 from supervisor.core.text.causes import phrase
@@ -43,6 +43,7 @@ class ConsoleLog:
         self._colour = not self._json and os.isatty(2) and not _is_plain_terminal()
         self._dropped = 0
         self._moment = "", ""  # of the last event, as it has it and as it was written
+        self._said: tuple[str, Mapping[str, Any], str] = "", {}, ""  # its cause and detail, and the phrase for them
         self._begun = b""  # the rest of a line of which a part is written
         self._outlet: Outlet | None = None
         with suppress(OSError):
@@ -57,7 +58,11 @@ class ConsoleLog:
         if event["from"] == state and event["detail"].get("phase") == "spawn":
             return  # recorded for recovery, of no interest to a reader
         tag = f"\x1b[{_COLOURS.get(state, '0')}m{state:<8}\x1b[0m" if self._colour else f"{state:<8}"
-        said = phrase(event["cause"], event["detail"]) + (f"; {place}" if place else "")
+        cause, detail, said = self._said
+        if cause != event["cause"] or detail != event["detail"]:  # an order stops many for the same reason
+            said = phrase(event["cause"], event["detail"])
+            self._said = event["cause"], event["detail"], said
+        said += f"; {place}" if place else ""
         if self._moment[0] != event["at"]:  # many events have the same
             self._moment = event["at"], local_time(event["at"])
         self._write(f"{self._moment[1]} {event['instance']:<16} {tag} {said}")

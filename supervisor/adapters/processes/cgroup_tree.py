@@ -96,7 +96,7 @@ class CgroupTree(Tree):
             os.close(fd)
 
     def members(self) -> list[int]:
-        return self._inside() or self.outside.members()
+        return self._inside() or self.outside.nearly_all_members()
 
     def all_members(self) -> list[int]:
         inside = self._inside()  # first: a member may be on its way out

@@ -178,8 +178,9 @@ class DescendantTree(Tree):
     def all_members(self) -> list[int]:
         """An empty result is trusted only when a second look saw no other process than the first: a parent that dies
         between two reads hides its child from both.  On a busy host there are always others, so the looks are bounded.
+        Inside `own_children.one_look` there is such a second look already.
         """
-        seen: set[int] | None = None
+        seen = set[int]() if own_children.block() and not self._host_wide else None
         for _ in range(_MOST_LOOKS):
             if self._mark_suffices:
                 candidates = self._scan.with_mark(self.mark, now=True)

@@ -89,16 +89,16 @@ class Sampler:
             meter.paused, meter.paused_is_known = self._read_paused(instance), True
         return meter.paused
 
-    def hold(self, interval: float, tick: Callable[[], None]) -> Callable[[], None]:
-        """Call `tick()` every `interval` seconds, and keep what `read_now` has read for its next call.
+    def hold(self, interval: float, tick: Callable[[], None], *, keep: bool = True) -> Callable[[], None]:
+        """Call `tick()` every `interval` seconds.  `keep`: keep what `read_now` has read for its next call.
 
         Returns the function that ends it.
         """
-        self._holds += 1
+        self._holds += keep
         ticker = _Ticker(self._loop, interval, tick)
 
         def release() -> None:
-            if ticker.stop():
+            if ticker.stop() and keep:
                 self._holds -= 1
                 if not self._holds and not self._keep:
                     self._meters = {name: m for name, m in self._meters.items() if name in self._limits}

@@ -37,6 +37,11 @@ KNOWN_AFTER = 1.0
 """Seconds from a spawn until what the process executes is noted: a wrapper has executed its program by then."""
 TOGETHER = 0.1
 """Seconds by which that is done earlier for those that are spawned soon after another."""
+RESUME_AFTER = 0.1
+"""Seconds from a stop signal to the look at what is stopped in the tree.  Most trees have ended by then.  While others
+end, the look waits longer."""
+RESUME_WITHIN = 1.0
+"""Seconds after which it does not wait for that."""
 AGAIN_AFTER = 0.005
 """Seconds until ends are looked at again that have to wait."""
 PARENT_REAPS_WITHIN = 1.5
@@ -69,6 +74,9 @@ class ProcessTable:
         self._exits: deque[tuple[Process, int]] = deque()
         """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
         self._reaped: deque[tuple[Process, int, Status]] = deque()
+        self._resuming: deque[tuple[float, Process]] = deque()
+        """Those in whose trees what is stopped is to go on, and since when they wait for that."""
+        self._last_end = 0.0
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self.before_exits: Callable[[list[str]], bool] | None = None
@@ -199,7 +207,10 @@ class ProcessTable:
                 signal.pidfd_send_signal(process.pidfd, number)
 
     def deliver(self, instance: str, number: int, *, tree: bool = False) -> None:
-        """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal."""
+        """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal.
+
+        Where the main process lives, it goes on at once, and what else is stopped in its tree a moment later: to look
+        for that takes longer than all the rest of a stop, and most trees have ended by then."""
         self.signal(instance, number, tree=tree)
         process = self.by_instance.get(instance)
         if process is None:
@@ -209,7 +220,30 @@ class ProcessTable:
             with suppress(ProcessLookupError, PermissionError):
                 signal.pidfd_send_signal(process.pidfd, signal.SIGCONT)
                 resumed = process.pid
-        process.tree.resume(resumed)
+        if resumed and not tree:
+            self._resume_later(process)
+        else:
+            process.tree.resume(resumed)
+
+    def _resume_later(self, process: Process) -> None:
+        if not self._resuming:
+            self._loop.call_at(self._loop.now() + RESUME_AFTER, self._resume)
+        self._resuming.append((self._loop.now(), process))
+
+    def _resume(self) -> None:
+        """Let go on what is stopped in trees that have been signalled and have not ended."""
+        now, later = self._loop.now(), []
+        latest = now - (RESUME_AFTER if now - self._last_end >= RESUME_AFTER else RESUME_WITHIN)
+        ending = {process for process, *_ in (*self._exits, *self._reaped)}
+        while self._resuming and self._resuming[0][0] <= latest:
+            _, process = self._resuming.popleft()
+            if process in ending:  # its tree may live on
+                later.append((now, process))
+            elif self.by_instance.get(process.instance) is process:
+                process.tree.resume(process.pid)
+        self._resuming += later
+        if self._resuming:
+            self._loop.call_at(now + RESUME_AFTER, self._resume)
 
     def kill(self, instance: str) -> None:
         """Send SIGKILL to the whole tree; what is left a second later is posted as `KillIncomplete`."""
@@ -309,6 +343,7 @@ class ProcessTable:
         """Handle the end soon.  An own child stays a zombie until then: its pid cannot become another's, and a daemon
         that takes over in the meantime finds how it ended."""
         self._loop.unregister(process.pidfd)
+        self._last_end = self._loop.now()
         if not self._exits:
             self._handle_exits()
         self._exits.append((process, process.pidfd))

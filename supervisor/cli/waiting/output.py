@@ -1,4 +1,4 @@
-"""Sends a start, stop, restart or reset, or follows a rollout, and prints the progress until it is done or has failed.
+"""Follows a start, stop, restart or reset, or a rollout, and prints the progress until it is done or has failed.
 
 Without click.  A rollout outlives its daemon, so if the daemon ends, the next one is waited for."""
 
@@ -7,7 +7,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.waiting.settled import await_settled
 from supervisor.client import Client
@@ -15,7 +14,10 @@ from supervisor.core.services.settled import Failure, Rows
 from supervisor.core.text.waiting import instead_of_running
 from supervisor.errors import NoDaemon, OperationFailed
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
+    from typing import Any
+
     from supervisor.core.model.documents import Status
     from supervisor.core.model.instance_documents import Instance
     from supervisor.core.model.order_documents import Rollout
@@ -30,21 +32,10 @@ _NONE = {
 _DONE = {"start": "ready", "restart": "ready", "reset": "ready", "stop": "stopped"}
 
 
-def ask(client: Client, verb: str, services: Sequence[str], timeout: float | None = None) -> None:
-    """Send the command, wait and print.  OperationFailed names what was not done within `timeout` seconds."""
-    before: dict[str, int] = {}
-    if verb != "stop":  # a stop does not depend on the run
-        before = {row["name"]: row["incarnation"] for row in client.status()["instances"]}
-    names = client.act(verb, services)
-    if not names:
-        print(nothing_to(verb))  # noqa: T201
-    finish(client, verb, names, before, timeout)
-
-
 def finish(
     client: Client, verb: str, names: Sequence[str], before: dict[str, int], timeout: float | None = None
 ) -> None:
-    """Wait for what was sent, and print.  OperationFailed as above."""
+    """Wait for what was sent, and print.  OperationFailed names what was not done within `timeout` seconds."""
     if not names:
         return
     tell = ProgressPrinter(_DONE[verb], print)

@@ -7,12 +7,12 @@ same rule.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from supervisor.core.services.status import service_is_ready
 from supervisor.core.text.maintenance import ITS_END
 from supervisor.core.text.waiting import instead_of_running
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
     from supervisor.core.model.instance_documents import Instance
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf
-from typing import TYPE_CHECKING, cast
 
 from supervisor.core.text.waiting import runs_elsewhere
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:  # the command `status` uses rows without importing the rules
+    from typing import Any
+
     from supervisor.core.detection.members import Members
     from supervisor.core.lifecycle.instance import Instance
     from supervisor.core.model import balance_documents, document_types, documents, instance_documents
@@ -89,7 +91,8 @@ def instance_view(i: Instance, now: float) -> instance_documents.Instance:
             "within_s": _left(i.reload.until, now) if i.reload.pending else None,
         }
     if i.error_told:
-        row["error"] = cast("instance_documents.ToldError", dict(i.error_told))
+        told: Any = dict(i.error_told)
+        row["error"] = told
     if i.members is not None:
         row["processes"] = process_views(i.members, now)
         row["ended_process"] = _ended_process(i.members, now)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, cast
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
+    from typing import Any
+
     from supervisor.core.model.documents import Status
     from supervisor.core.model.instance_documents import Instance
 
@@ -58,9 +60,10 @@ def merged(before: Status, changes: Status) -> Status:
 
 
 def _grown(row: Instance, passed: float) -> Instance:
-    values: dict[str, Any] = {**row}
+    values: Any = {**row}
     for key in AGES:
         age = values[key]
         if age is not None:
             values[key] = age + passed
-    return cast("Instance", values)
+    grown: Instance = values
+    return grown

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from supervisor.core.text.units import span
 
+TYPE_CHECKING = False  # importing typing takes time
 if TYPE_CHECKING:
+    from typing import Any
+
     from supervisor.core.model.instance_documents import Maintenance
 
 ITS_END = "the end of its maintenance"

@@ -636,6 +636,7 @@ def test_streams_are_counted(home: Home) -> None:
     waiting = [home.stream("/v1/stream", "supervisor-purpose: order") for _ in range(RESERVED_STREAMS)]
     assert home.error("GET", "/v1/stream")[:2] == (429, "too-many-streams")
     assert home.ask("POST", "/v1/start", {"services": ["redis"]})[0] == 202, "followers leave places for orders"
+    assert [s.for_order for s in home.daemon.subscribers] == [False] * MOST_STREAMS + [True] * RESERVED_STREAMS
     for stream in (*streams, *waiting):
         stream.sock.close()
     home.served.settle()

@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -77,6 +78,29 @@ def test_an_event_object_is_plain_json_and_is_read_back_the_same(bench: Bench) -
     for value in (*written[0].values(), *written[0]["detail"].values()):
         assert not isinstance(value, StrEnum) or type(value) is str
     assert all(type(written[0][key]) is str for key in ("goal", "from", "to", "cause"))
+
+
+@pytest.mark.parametrize(
+    ("by", "parsed"),
+    [
+        ({"uid": 0, "user": "root", "pid": None, "command": ["supervisor", "down"]}, 0),
+        ({"signal": signal.SIGTERM}, 1),
+        ({"command": ("supervisor", "down")}, 1),
+        ({"command": ["supervisor", 7.5]}, 1),
+    ],
+)
+def test_the_giver_of_an_order_is_parsed_only_where_that_changes_it(
+    bench: Bench, by: dict[str, Any], parsed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stop of thousands records it as often."""
+    calls: list[str] = []
+    real = json.loads
+    with monkeypatch.context() as patch:
+        patch.setattr(json, "loads", lambda text: (calls.append(text), real(text))[1])
+        written = bench.ledger.append([record(by=by)], AT)
+    assert len(calls) == parsed
+    assert written == bench.ledger.events(EventQuery())
+    assert all(type(value) in (int, str, list, type(None)) for value in written[0]["detail"]["by"].values())
 
 
 def test_it_outlives_its_process_without_being_closed(tmp_path: Path) -> None:

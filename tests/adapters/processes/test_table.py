@@ -148,17 +148,91 @@ def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypat
     assert all(exited.tree_empty for exited in bench.of(Exited))
 
 
-def test_a_stop_looks_once_at_a_process_that_is_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGCONT goes through its pidfd, which needs no second look.  Many stops cost one look each."""
-    pid = bench.spawn("sleep", "1000")
-    bench.until(lambda: bench.processes.by_instance["web"].settled)
+def test_a_stop_looks_only_at_what_goes_on_after_it(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stopped besides the main process is let go on a moment later.  What has ended by then costs no look."""
+    deaf = f"trap '' TERM; echo up > {tmp_path}/up; while :; do sleep 1000; done"
+    pids = {"web": bench.spawn("sleep", "1000"), "deaf": bench.spawn("sh", "-c", deaf, name="deaf")}
+    bench.until(lambda: all(process.settled for process in bench.processes.by_instance.values()))
+    bench.until_file(tmp_path / "up")
     paths: list[str] = []
     real = os.open
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", lambda path, *a, **k: (paths.append(str(path)), real(path, *a, **k))[1])
+        for name in pids:
+            bench.processes.deliver(name, signal.SIGTERM)
+        assert paths == []
+        bench.until(lambda: bool(bench.of(Exited)))
+        bench.processes.release("web", 1)
+        bench.until(lambda: f"/proc/{pids['deaf']}/stat" in paths)
+    assert paths.count(f"/proc/{pids['deaf']}/stat") == 1, "to see whether it belongs to the tree; it goes on already"
+    assert f"/proc/{pids['web']}/stat" not in paths
+    bench.processes.kill("deaf")
+    bench.until(lambda: len(bench.of(Exited)) == 2)
+
+
+def test_what_is_stopped_in_the_tree_goes_on_although_the_end_of_its_main_process_waits(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end may be handled late, and another process may take over from the main one."""
+    bench.spawn("sh", "-c", f"sleep 1000 & echo $! > {tmp_path}/up; wait")
+    child = int(bench.until_file(tmp_path / "up"))
+    bench.until(lambda: bench.processes.by_instance["web"].settled)
+    os.kill(child, signal.SIGSTOP)
+    while _state(child) != "T":
+        os.sched_yield()
+    handles: list[Callable[[], None]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.processes, "_handle_exits", lambda: handles.append(bench.processes._all_exited))
         bench.processes.deliver("web", signal.SIGTERM)
-    assert paths.count(f"/proc/{pid}/stat") == 1, "to see whether it belongs to the tree, not whether it is stopped"
-    bench.until(lambda: bench.of(Exited))
+        bench.until(lambda: handles)
+        monkeypatch.setattr(table, "RESUME_AFTER", 0.0)
+        bench.processes._resume()
+    handles[0]()
+    assert not bench.of(Exited)[0].tree_empty
+    bench.processes._resume()
+    bench.until(lambda: _state(child) != "T")
+    bench.processes.kill("web")
+    bench.until(lambda: bench.of(TreeEmpty))
+
+
+def test_a_look_at_what_is_stopped_waits_while_others_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many ends that follow each other take longer than one; nobody waits for them for ever."""
+    bench.spawn("sh", "-c", "trap '' TERM; while :; do sleep 1000; done")
+    looked: list[int] = []
+    monkeypatch.setattr(
+        type(bench.processes.by_instance["web"].tree), "resume", lambda _tree, main=0: looked.append(main)
+    )
+    bench.processes.deliver("web", signal.SIGTERM)
+    monkeypatch.setattr(bench.processes, "_last_end", bench.loop.now() + PATIENCE)
+    monkeypatch.setattr(table, "RESUME_AFTER", 0.0)
+    bench.processes._resume()
+    assert looked == []
+    monkeypatch.setattr(table, "RESUME_WITHIN", 0.0)
+    bench.processes._resume()
+    assert looked == [bench.processes.by_instance["web"].pid]
+    bench.processes._resume()
+    assert len(looked) == 1
+    monkeypatch.undo()
+
+
+def test_members_of_many_that_have_ended_are_known_by_one_look(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status of many that were just stopped, and are not reaped yet."""
+    pids = {f"web{n}": bench.spawn("sleep", "1000", name=f"web{n}") for n in range(4)}
+    bench.until(lambda: all(process.settled for process in bench.processes.by_instance.values()))
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    looks: list[int] = []
+    children = procfs.children
+    with monkeypatch.context() as patch:
+        patch.setattr(own_children, "RECENT", PATIENCE)
+        patch.setattr(procfs, "children", lambda pid: (looks.append(pid), children(pid))[1])
+        if bench.trees.root is not None:
+            assert [bench.processes.members(name) for name in pids] == [[]] * 4
+            assert looks.count(os.getpid()) <= 1
+    bench.until(lambda: len(bench.of(Exited)) == 4)
 
 
 def test_cgroups_without_others_below_them_are_removed_without_a_look(
@@ -246,6 +320,11 @@ for one in started:
     one.wait()
 """
 """Starts a process with each of these marks, and reaps them all."""
+
+
+def _state(pid: int) -> str:
+    stat = procfs.stat(pid)
+    return stat.state if stat is not None else ""
 
 
 def _is_zombie(pid: int) -> bool:
