@@ -1,7 +1,8 @@
 """The engine: passes events from the inbox to the rules, carries out their actions, and keeps one timer.
 
 It has no adapter of its own; `World` is what it needs of them.  A turn handles everything that has arrived before it
-fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  It writes all records
+fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  Deadlines that beats
+have postponed are moved in turns that happen anyway, so that they wake the daemon rarely.  It writes all records
 of a round together before it carries out the first action of that round (record before act).  The outcome of an action
 (`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a spawn is older than
 anything that is read from the process.
@@ -15,6 +16,7 @@ from typing import Protocol
 
 from supervisor.core.model.actions import Action, Record, StartMonitoring
 from supervisor.core.model.events import Event
+from supervisor.core.services.deadlines import LOOK_AHEAD
 from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
@@ -29,6 +31,9 @@ class World(Protocol):
 
     def perform(self, action: Action) -> None:
         """Carry out one action; its outcome is posted as an event."""
+
+    def listen(self) -> None:
+        """Post what has arrived and was not read yet; it may postpone a deadline that has passed."""
 
     def wake_at(self, when: float | None) -> None:
         """Call `Engine.turn` at that time or earlier; None: there is no deadline."""
@@ -108,7 +113,10 @@ class Engine:
             actions += self.service_set.stalled(stall, now)
         actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
-        if deadline is not None and deadline <= now:
+        if deadline is not None and deadline <= now + LOOK_AHEAD:
+            if deadline <= now:
+                self.world.listen()
+                actions += self._drain_inbox(now)
             actions += self.service_set.tick(now)
         if actions:
             self._take(actions)
