@@ -264,6 +264,7 @@ class Effects:
             elsewhere = question.cannot_run or (unasked if asks_broker else None)
             shared = elsewhere is not None
             why, unknown = (elsewhere, None) if shared else (held, unasked)
+            parts.notify.read()  # a beat that has come meanwhile counts first
             examined = ev.SuspectExamined(action.incarnation, alive, why, found, ran, unknown, shared)
             parts.engine.post(action.instance, examined)
 
@@ -303,19 +304,22 @@ class Effects:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
+    def listen(self) -> None:
+        """Read the beats that are still in the kernel, before a deadline that has passed is judged."""
+        self._parts.notify.drain()
+
     def wake_at(self, when: float | None) -> None:
-        """Keep one timer.  A timer that is too early is kept, because an idle turn costs less than a heap operation."""
-        if when is None or (self._timer_at is not None and self._timer_at <= when):
+        """Keep one timer.  One that became too early is replaced: a wake-up costs more than a heap operation."""
+        if when == self._timer_at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = when
-        self._timer = self._parts.loop.call_at(when, self._timer_fired)
+        self._timer = None if when is None else self._parts.loop.call_at(when, self._timer_fired)
 
     def _timer_fired(self) -> None:
-        """A deadline may be due.  Beats that are still in the kernel are read first, because they may postpone it."""
+        """A deadline may be due: the engine looks at the end of this turn."""
         self._timer = self._timer_at = None
-        self._parts.notify.drain()
 
     # -- processes of an earlier daemon --------------------------------------------------------------------------
 

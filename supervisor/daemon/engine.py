@@ -2,7 +2,8 @@
 
 It has no adapter of its own; `World` is what it needs of them.  A turn handles everything that has arrived before it
 fires a deadline, so that a daemon that reads late does not suspect a process for its own delay.  For the same reason it
-fires none that became due after the descriptors were read: the daemon may have stood still since.
+fires none that became due after the descriptors were read: the daemon may have stood still since.  Deadlines that beats
+have postponed are moved in turns that happen anyway, so that they wake the daemon rarely.
 
 It writes all records of a round together before it carries out the first action of that round (record before act).  The
 outcome of an action (`Spawned`, for example) is handled in the same turn: a restart does not wait, and the record of a
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from supervisor.core.model.actions import Action, Record, StartMonitoring
 from supervisor.core.model.events import Event
+from supervisor.core.services.deadlines import LOOK_AHEAD
 from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
@@ -32,6 +34,9 @@ class World(Protocol):
 
     def perform(self, action: Action) -> None:
         """Carry out one action; its outcome is posted as an event."""
+
+    def listen(self) -> None:
+        """Post what has arrived and was not read yet; it may postpone a deadline that has passed."""
 
     def wake_at(self, when: float | None) -> None:
         """Call `Engine.turn` at that time or earlier; None: there is no deadline."""
@@ -115,7 +120,10 @@ class Engine:
         actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
         due_by = now if now <= self.heard + TURN_BUDGET else self.heard
-        if deadline is not None and deadline <= due_by:
+        if deadline is not None and deadline <= due_by + LOOK_AHEAD:
+            if deadline <= due_by:
+                self.world.listen()
+                actions += self._drain_inbox(now)
             actions += self.service_set.tick(now, due_by)
         if actions:
             self._take(actions)

@@ -82,6 +82,7 @@ class MemberActions:
             elsewhere = question.cannot_run or unasked
             shared = elsewhere is not None
             why = elsewhere or (None if stopped else held)
+            parts.notify.read()  # a beat that has come meanwhile counts first
             examined = ev.MemberExamined(
                 action.incarnation, action.process, False, stopped and not shared, why, found, ran, shared
             )

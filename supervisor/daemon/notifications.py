@@ -87,6 +87,12 @@ class Notifications:
     def take(self, pid: int, uid: int, message: Message, at: float) -> tuple[Taker, int] | None:
         """Take a message; what the descriptors that came with it are for, None where they are not wanted."""
         parts = self._parts
+        if message is sdnotify.BEAT and (main := parts.processes.mains.get(pid)) is not None:  # nearly all of them
+            instance = parts.service_set.instances.get(main.instance)
+            beat = instance.spec.heartbeat if instance is not None else None
+            if instance is not None and beat is not None and beat.notified:
+                parts.engine.post(main.instance, ev.Heartbeat(instance.incarnation, at))
+                return None
         parts.look_at_spawns()
         name = parts.attribution.resolve(pid)
         instance = parts.service_set.instances.get(name) if name is not None else None
@@ -102,10 +108,6 @@ class Notifications:
             if process is not None and new and name not in self._to_save:
                 self._to_save.add(name)
                 parts.later(SAVE_NEW_PROCESSES, partial(self._save_processes, name))
-        beat = instance.spec.heartbeat
-        if message is sdnotify.BEAT and beat is not None and beat.notified:  # nearly all of them
-            parts.engine.post(name, ev.Heartbeat(instance.incarnation, at, None, process))
-            return None
         for event in sdnotify.events(message, instance.spec, instance.incarnation, at, process):
             parts.engine.post(name, event)
         error = sdnotify.error_told(message, instance.incarnation, os.strerror) if process is None else None

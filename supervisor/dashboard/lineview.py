@@ -38,7 +38,7 @@ class LineView(ScrollView):
     def set_lines(self, lines: Sequence[Line]) -> None:
         """Show these lines; only those in view that changed are drawn again."""
         old, self._lines = self._lines, list(lines)
-        self.virtual_size = Size(0, len(lines))
+        self._scroll_over(len(lines))
         top = self.scroll_offset.y
         both = min(len(old), len(lines))
         self.draw_again(
@@ -46,6 +46,17 @@ class LineView(ScrollView):
             for index in range(top, min(top + self.size.height, max(len(old), len(lines))))
             if index >= both or old[index] != lines[index]
         )
+
+    def _scroll_over(self, lines: int) -> None:
+        """Set the number of lines.  To set `virtual_size` lays out the whole screen and draws it again; that is left
+        out where the scrollbar neither comes nor goes and the lines in view stay where they are."""
+        room, bar = self.container_size.height, self.show_vertical_scrollbar
+        if bar != (lines > room) or self.scroll_offset.y > max(0, lines - room):
+            self.virtual_size = Size(0, lines)
+        elif lines != self.virtual_size.height:
+            self.set_reactive(LineView.virtual_size, Size(0, lines))
+            if bar:
+                self.vertical_scrollbar.window_virtual_size = lines
 
     def draw_again(self, lines: Iterable[int]) -> None:
         """Draw these lines again, counted from the top of the pane."""

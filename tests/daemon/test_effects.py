@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import typing
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from supervisor.adapters.eventloop.loop import EventLoop
+from supervisor.adapters.linux import procfs
+from supervisor.core.model import actions as act
 from supervisor.core.model.actions import Action, Goal, Record, State
 from supervisor.core.model.causes import Cause
+from supervisor.core.model.spec import ServiceSpec
 from supervisor.daemon.effects import _PERFORM, Effects
+from supervisor.daemon.member_actions import MemberActions
 
 
 def test_every_action_is_carried_out() -> None:
@@ -40,3 +48,55 @@ def test_what_is_saved_of_a_dropped_instance_goes_with_the_next_records() -> Non
     over = Record("web@4", "web", 1, Goal.DOWN, State.STOPPING, State.STOPPED, Cause.SURGE_OVER)
     Effects(parts, lambda event: None).record([over])
     assert saved == {"web@3": None, "web@4": None}
+
+
+LEDGER = SimpleNamespace(get_meta=lambda key: None, set_meta=lambda key, value: None)
+
+
+def test_one_timer_is_kept_and_it_is_never_too_early() -> None:
+    """A wake-up for a deadline that was postponed costs more than to set the timer anew."""
+    loop = EventLoop()
+    parts: Any = SimpleNamespace(ledger=LEDGER, loop=loop)
+    effects = Effects(parts, lambda event: None)
+
+    def set_for() -> list[float]:
+        return [timer.when for _, _, timer in loop._timers if timer._callback is not None]
+
+    for when in (10.0, 12.0, 12.0, 9.0):
+        effects.wake_at(when)
+        assert set_for() == [when]
+    effects.wake_at(None)
+    assert set_for() == []
+    loop.close()
+
+
+@pytest.mark.parametrize("of_member", [False, True])
+def test_a_beat_that_came_during_an_examination_counts_before_its_result(of_member: bool) -> None:
+    posted: list[str] = []
+    found: Any = None
+    spec = ServiceSpec(name="web", command=("true",))
+    parts: Any = SimpleNamespace(
+        ledger=LEDGER,
+        engine=SimpleNamespace(post=lambda instance, event: posted.append(type(event).__name__)),
+        notify=SimpleNamespace(read=lambda: posted.append("Heartbeat")),
+        processes=SimpleNamespace(with_settled_tree=lambda instance: "its process", by_instance={}),
+        service_set=SimpleNamespace(instances={"web": SimpleNamespace(spec=spec)}),
+        observers=SimpleNamespace(
+            examiner=SimpleNamespace(
+                examine=lambda process, spec, timeout, confirm, answer, again, ran: answer(
+                    False, None, found, 0.0, None
+                )
+            ),
+            confirm=lambda *_: None,
+        ),
+        cluster=None,
+    )
+    if of_member:
+        own = os.getpid()
+        start = procfs.start_time(own)
+        assert start is not None
+        MemberActions(parts).examine(act.ExamineMember("web", 1, (own, start), 1.0))
+        assert posted == ["Heartbeat", "MemberExamined"]
+    else:
+        Effects(parts, lambda event: None).perform(act.Examine("web", 1, 1.0, confirm=False))
+        assert posted == ["Heartbeat", "SuspectExamined"]

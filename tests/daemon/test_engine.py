@@ -12,6 +12,7 @@ from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Action, Record, State
 from supervisor.core.model.causes import Cause
 from supervisor.core.model.spec import Plan, SupervisorSpec
+from supervisor.core.services.deadlines import LOOK_AHEAD
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.daemon.engine import TURN_BUDGET, Engine
 from tests.core.services.test_service_set import spec
@@ -25,6 +26,8 @@ class SlowHost:
         self.wake: float | None = None
         self.records: list[Record] = []
         self.observed: list[str] = []
+        self.unread: list[tuple[str, ev.Event]] = []
+        self.listened = 0
         services = (
             spec("one"),
             spec("two"),
@@ -34,6 +37,12 @@ class SlowHost:
         self.service_set = ServiceSet(Plan(supervisor=SupervisorSpec(), services=services), lambda: 0.5)
         self.engine = Engine(self.service_set, lambda: self.now)
         self.engine.world = self
+
+    def listen(self) -> None:
+        self.listened += 1
+        for instance, event in self.unread:
+            self.engine.post(instance, event)
+        self.unread.clear()
 
     def wake_at(self, when: float | None) -> None:
         self.wake = when
@@ -128,6 +137,36 @@ def test_what_becomes_due_right_after_the_read_does_not_wait_for_the_next_one() 
     host.now = beating.suspect_at
     host.engine.turn()
     assert beating.state is not State.RUNNING
+
+
+def test_what_waits_to_be_read_counts_before_a_silence_is_judged() -> None:
+    """A turn can end after a deadline whose timer had not fired when it began."""
+    host = SlowHost()
+    host.run("beating")
+    beating = host.service_set.instances["beating"]
+    assert beating.suspect_at is not None
+    host.now = beating.suspect_at + 0.001
+    host.unread.append(("beating", ev.Heartbeat(beating.incarnation, host.now - 0.002)))
+    host.engine.turn()
+    assert beating.state is State.RUNNING
+    assert host.listened == 1
+    host.now = beating.suspect_at + 0.001
+    host.engine.turn()
+    assert beating.state is not State.RUNNING
+
+
+def test_a_deadline_that_beats_have_postponed_wakes_nobody() -> None:
+    host = SlowHost()
+    host.run("beating")
+    beating = host.service_set.instances["beating"]
+    host.engine.turn()
+    early = host.wake
+    assert early is not None
+    host.now = early - LOOK_AHEAD / 2
+    host.engine.post("beating", ev.Heartbeat(beating.incarnation, host.now))
+    host.engine.turn()
+    assert host.wake is not None and host.wake > early
+    assert host.listened == 0, "nothing was due"
 
 
 class Looked(deque[Action]):

@@ -230,6 +230,39 @@ def test_new_events_come_into_the_feed_at_the_top() -> None:
     play(scene)
 
 
+def test_more_lines_below_a_scrollbar_do_not_lay_out_the_screen_again() -> None:
+    """Each event is a line more in the feed, and a new layout draws the whole table again."""
+
+    async def scene(stage: Stage) -> None:
+        feed, line = stage.overview.feed, stage.overview.feed.line_at(0)
+        await stage.press("e")
+        await stage.until(lambda: feed.display and feed.size.height, "the feed")
+        room, drawn, laid_out = feed.container_size.height, feed.refresh, list[int]()
+
+        def refresh(*given: Region, layout: bool = False, **more: bool) -> Widget:
+            laid_out.extend([len(feed.lines)] * layout)
+            return drawn(*given, layout=layout, **more)
+
+        feed.refresh = refresh  # type: ignore[method-assign, assignment]
+        feed.set_lines([line] * room)
+        await stage.until(lambda: not feed.show_vertical_scrollbar, "no scrollbar")
+        feed.set_lines([line] * 2 * room)
+        await stage.until(lambda: feed.show_vertical_scrollbar, "a scrollbar")
+        del laid_out[:]
+        feed.set_lines([line] * 3 * room)
+        await stage.pilot.pause()
+        assert laid_out == []
+        assert feed.vertical_scrollbar.window_virtual_size == 3 * room
+        feed.scroll_to(y=3 * room, animate=False, immediate=True)
+        assert feed.scroll_offset.y == 2 * room, "the new lines can be scrolled to"
+        feed.set_lines([line] * 2 * room)
+        await stage.until(lambda: feed.scroll_offset.y == room, "a pane that ends where its lines end")
+        feed.set_lines([line])
+        await stage.until(lambda: not feed.show_vertical_scrollbar, "no scrollbar")
+
+    play(scene)
+
+
 def test_it_reconnects_and_says_so() -> None:
     async def scene(stage: Stage) -> None:
         stage.client.say("disconnected", {"error": "the daemon closed the stream"})

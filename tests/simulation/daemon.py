@@ -286,6 +286,9 @@ class Daemon:
         if self.processes.get(process.instance) is process:
             self.engine.post(process.instance, ev.TreeEmpty(process.incarnation))
 
+    def listen(self) -> None:
+        """Nothing waits to be read: what happens is heard at once."""
+
     def wake_at(self, when: float | None) -> None:
         self._deadline = when
 

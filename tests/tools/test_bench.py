@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from scripts.tools.bench import figures, page, proc, rows, scenarios, table, victims
+from scripts.tools.bench.peers.floors import Receive
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +84,7 @@ def test_rows_are_chosen_by_the_beginning_of_their_key(bench: SimpleNamespace) -
         "start-1000",
         "start-cpu-1000",
         "start-5000",
-        "beats",
+        "beats-1000",
         "beats-10000",
         "beats-late",
     ]
@@ -164,7 +165,15 @@ def test_a_floor_is_compared_with_where_the_goal_names_it() -> None:
 
 def run_of(key: str, load: float, **systems: float) -> dict[str, Any]:
     measured = {name: {"median": value} for name, value in systems.items()}
-    entry = {"title": key, "unit": "ms", "goal": "≤ peer", "compared": "peer", "verdict": "short", "systems": measured}
+    compared = "peer" if "peer" in systems else None
+    entry = {
+        "title": key,
+        "unit": "ms",
+        "goal": "≤ peer",
+        "compared": compared,
+        "verdict": "short",
+        "systems": measured,
+    }
     about = {"cpus": 2, "kernel": "6.1-x", "python": "3.11", "load_before": load}
     versions = {name: f"v-{name}" for name in systems}
     told = {"machine": about, "versions": versions, "builds": ["abc1234"]}
@@ -181,3 +190,14 @@ def test_the_page_has_this_build_beside_an_earlier_one_and_a_peer() -> None:
     assert text.index("| kill-fast |") < text.index("| burst |"), "the order of the bench"
     assert "(load before: 1.0 to 3.0)" in text
     assert "Left out: other (no gcc)." in text
+
+
+def test_beats_have_rows_in_the_tables_and_a_floor_beside_them() -> None:
+    runs = [run_of(key, 1.0, ours=2.0, **{"bare beats": 0.5}) for key in ("beats-1000", "beats-10000")]
+    text = page.section(runs)
+    for key in ("beats-1000", "beats-10000"):
+        assert f"| {key} | ms | – | 2 |" in text, "goals"
+        assert f"| {key} | ms | 2 | 0.5 |" in text, "all systems"
+    kept = [row.key for row in rows.ROWS if not row.key.startswith(tuple(Receive.skips))]
+    assert {"beats-1000", "beats-10000"} <= set(kept), "the floor is measured for them"
+    assert not any(key.startswith(("kill", "start-", "hang", "stop")) for key in kept), "and starts nothing again"

@@ -39,7 +39,7 @@ def section(runs: Sequence[Found]) -> str:
         f"{about['kernel'].partition('-')[0]} and Python {about['python']} (load before: {load}), each row in one run:",
         f"{named}.",
         "Medians. What is supervised is one static C program (victim). "
-        "Bare Popen, bare splice and the shell loop are floors, not peers.",
+        "Bare Popen, bare splice, bare beats and the shell loop are floors, not peers.",
         "",
         *_goals(rows, builds),
         "",

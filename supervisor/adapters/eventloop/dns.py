@@ -6,6 +6,7 @@ import _thread
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 
 from supervisor.adapters.eventloop.loop import EventLoop
 
@@ -64,6 +65,7 @@ class Resolver:
             found(addresses)
 
 
+@lru_cache(maxsize=1024)  # the hosts that are probed
 def _literal(host: str) -> Addresses | None:
     if host == "localhost":
         return [(_V4, "127.0.0.1"), (_V6, "::1")]

@@ -7,7 +7,9 @@ Each datagram is looked at first and then taken (MSG_PEEK), short ones many at a
 carries descriptors is taken by another process, because closing them can block (descriptor_sink.py).
 
 A single datagram is read at once.  Where they come so fast that waking up for each is most of their cost, they are
-collected for a few milliseconds and read together; their times of arrival stay exact.
+collected for some milliseconds and read together; their times of arrival stay exact, and before a silence is judged
+what has arrived is read (`drain`).  The kernel queues many of them meanwhile, where the daemon is root or systemd has
+set that (long_queue.py).
 
 The socket's mode is 0666, because services may run as other users.  Access is limited by its directory: 0700 where all
 services run as the daemon's user, 0711 where one does not or may change it.  Messages of foreign processes are
@@ -24,8 +26,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop, Timer
-from supervisor.adapters.linux import procfs
 from supervisor.adapters.probes.descriptor_sink import PLAIN_ROOM, DescriptorSink, Taker
+from supervisor.adapters.probes.long_queue import long_socket, queue_length
 from supervisor.adapters.probes.plain_datagrams import ROOM, Plain, PlainDatagrams
 from supervisor.core.model.sdnotify import BEAT, MAX_DATAGRAM, ONE_BEAT, Message, parse
 
@@ -36,7 +38,8 @@ Deliver = Callable[[int, int, Message, float], Wanted | None]
 the descriptors that came with it are closed."""
 
 _MOST_PER_TURN = 256  # datagrams
-_LONGEST_BATCH = 0.02  # seconds that datagrams are collected for at most, where gaps are shorter than that
+_FIRST_BATCH = 0.02  # seconds that datagrams are collected for, where gaps are shorter than that
+_LONGEST_BATCH = 0.04  # seconds, where few come even in that time
 _SHORTEST_BATCH = 0.002  # seconds, where the kernel's queue is full before that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
@@ -73,11 +76,9 @@ class NotifySocket:
         self._buffer = bytearray(MAX_DATAGRAM)
         self._view = memoryview(self._buffer)
         self._empty_at = self._heard_at = loop.now()
-        length = _queue_length()
-        self._full = min(length, ROOM)
-        self._batch = self._wait = min(length / _EXPECTED, _LONGEST_BATCH)
         self._batch_timer: Timer | None = None
         self._socket = _inherited(inherited, path) or _bound(path)
+        self._expect(queue_length(self._socket))
         self._plain = PlainDatagrams(self._socket)
         self._former: list[socket.socket] = []
         self._sinks: dict[socket.socket, DescriptorSink] = {}
@@ -107,6 +108,7 @@ class NotifySocket:
         former, self._socket = self._socket, fresh
         self._plain.look_at_first()
         self._plain = PlainDatagrams(fresh)
+        self._expect(queue_length(fresh))
         self._former.append(former)
         self._listen(former)
         self._loop.register(fresh.fileno(), self._readable)
@@ -125,26 +127,39 @@ class NotifySocket:
         with suppress(OSError):
             os.unlink(self.path)  # noqa: PTH108
 
+    def _expect(self, length: int) -> None:
+        """Collect for as long as a queue of this length allows."""
+        self._full = min(length, ROOM)
+        self._crowded = min(2 * length, _MOST_PER_TURN)
+        self._longest = min(length / _EXPECTED, _LONGEST_BATCH)
+        self._batch = self._wait = min(length / _EXPECTED, _FIRST_BATCH)
+
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self.read() == _MOST_PER_TURN
+        full = self.read() >= _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch and self._batch_timer is None:
-            self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
+            self._batch_timer = self._loop.call_at(now + self._wait, self._collect)
             self._listen(self._socket)
         self._heard_at = now
 
     def _collect(self) -> None:
         """Read a batch, and collect another one while several datagrams come in each.
 
-        Where senders filled the kernel's queue again while it was read, they had waited: the next batch is collected
-        for half the time."""
+        The next one is collected for half the time where there were more than one turn should read, or where senders
+        filled the kernel's queue again while it was read, because they had waited.  Where there were few, it is
+        collected for longer."""
         count = self.read()
-        self._wait = max(self._wait / 2, _SHORTEST_BATCH) if count >= 2 * self._full else self._batch
+        if count >= self._crowded:
+            self._wait = max(self._wait / 2, _SHORTEST_BATCH)
+        elif count < self._crowded / 4:
+            self._wait = min(self._wait * 2, self._longest)
         if 1 < count < _MOST_PER_TURN:
             self._batch_timer = self._loop.call_at(self._loop.now() + self._wait, self._collect)
-        else:
-            self._batch_timer = None
-            self._listen(self._socket)
+            return
+        self._batch_timer = None
+        if count <= 1:
+            self._wait = self._batch
+        self._listen(self._socket)
 
     def _listen(self, sock: socket.socket) -> None:
         """Wait for datagrams, unless they are collected or the first one is being taken by another process."""
@@ -287,14 +302,9 @@ def _clock_offset() -> int:
     return before - real
 
 
-def _queue_length() -> int:
-    """Datagrams that the kernel queues before a sender has to wait."""
-    return int(procfs.read("/proc/sys/net/unix/max_dgram_qlen") or 10)
-
-
 def _bound(path: str) -> socket.socket:
     """A new datagram socket at `path`, with credentials and time stamps enabled before anything can arrive."""
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = long_socket()
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

@@ -123,19 +123,37 @@ def test_an_empty_datagram_is_not_passed_over_where_two_helpers_are_to_take_one(
     loop.close()
 
 
-def test_where_the_queue_was_filled_twice_the_next_batch_is_shorter(tmp_path: Path) -> None:
+def test_where_the_queue_was_filled_twice_the_next_batch_is_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loop = EventLoop()
-    heard: list[Message] = []
-    notify = NotifySocket(loop, str(tmp_path / "n"), lambda _pid, _uid, message, _at: heard.append(message), print)
-    notify._full, notify._batch, notify._wait = 3, 0.008, 0.008
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.connect(notify.path)
-        waits = []
-        for count in (6, 7, 6, 5, 2):
-            for _ in range(count):
-                sender.send(b"WATCHDOG=1")
-            notify._collect()
-            waits.append(notify._wait)
-    assert waits == [0.004, 0.002, 0.002, 0.008, 0.008]
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda *_: None, print)
+    notify._expect(10)
+    assert notify._wait == 0.008, "eleven fit, and 1,250 in a second are expected"
+    waits = []
+    for count in (20, 21, 20, 19, 5, 4, 2):
+        collect(notify, count, monkeypatch)
+        waits.append(notify._wait)
+    assert waits == [0.004, 0.002, 0.002, 0.002, 0.002, 0.004, 0.008]
     notify.close()
     loop.close()
+
+
+def test_a_long_queue_is_read_less_often_until_a_batch_is_as_much_as_one_turn_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = EventLoop()
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda *_: None, print)
+    notify._expect(512)
+    waits = [notify._wait]
+    for count in (63, 2, 64, 255, 256, 200, 1):
+        collect(notify, count, monkeypatch)
+        waits.append(notify._wait)
+    assert waits == [0.02, 0.04, 0.04, 0.04, 0.04, 0.02, 0.02, 0.02], "a lone one ends the collection"
+    notify.close()
+    loop.close()
+
+
+def collect(notify: NotifySocket, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "read", lambda: count)
+    notify._collect()

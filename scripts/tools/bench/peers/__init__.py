@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scripts.tools.bench.peers.base import Peer
 from scripts.tools.bench.peers.circus import Circus
-from scripts.tools.bench.peers.floors import Bare, Shell, Splice
+from scripts.tools.bench.peers.floors import Bare, Receive, Shell, Splice
 from scripts.tools.bench.peers.haproxy import HAProxy
 from scripts.tools.bench.peers.monit import Monit
 from scripts.tools.bench.peers.ours import Ours
@@ -14,4 +14,6 @@ from scripts.tools.bench.peers.s6 import S6
 from scripts.tools.bench.peers.supervisord import Supervisord
 from scripts.tools.bench.peers.systemd import Systemd
 
-ALL: tuple[type[Peer], ...] = (Ours, Supervisord, Circus, Runit, S6, Pm2, Monit, Systemd, HAProxy, Shell, Bare, Splice)
+ALL: tuple[type[Peer], ...] = (
+    Ours, Supervisord, Circus, Runit, S6, Pm2, Monit, Systemd, HAProxy, Shell, Bare, Splice, Receive,
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""The least that a restart, and the capture of output, must cost; not supervisors."""
+"""The least that a restart, the capture of output, and beats must cost; not supervisors."""
 
 from __future__ import annotations
 
@@ -55,6 +55,28 @@ class Bare(Peer):
     def daemon(self) -> list[str]:
         loop = Path(__file__).parent.parent / "bareloop.py"
         return [sys.executable, "-I", "-S", str(loop), f"{self.home}/services.json"]
+
+
+class Receive(Peer):
+    """A socket of which everything is received some times a second, and nothing else."""
+
+    name = "bare beats"
+    is_floor = True
+    watches_beats = True
+    skips = _NOT_MEASURED | {"kill", "burst", "start", "hang"}
+
+    def install(self) -> Tools:
+        return Tools(())
+
+    def version(self) -> str:
+        return f"Python {sys.version.split()[0]}"
+
+    def write(self) -> None:
+        (self.home / "services.json").write_text(json.dumps([service.argv for service in self.services]))
+
+    def daemon(self) -> list[str]:
+        loop = Path(__file__).parent.parent / "barebeats.py"
+        return [sys.executable, "-I", "-S", str(loop), f"{self.home}/services.json", f"{self.home}/notify"]
 
 
 class Splice(Peer):
