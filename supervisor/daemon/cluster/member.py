@@ -259,7 +259,8 @@ class Cluster:
         self._tell_trees()
 
     def _say_beat(self) -> None:
-        if self._dead_man is not None and self._dead_man.send(f"beat {self._believed:.3f}".encode()):
+        sent = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self._dead_man is not None and self._dead_man.send(f"beat {self._believed:.3f} {sent:.6f}".encode()):
             self._unanswered += 1
             self._said_at = self._parts.now()
             self._dead_man.send(b"trees")  # to be answered
