@@ -294,6 +294,7 @@ def test_its_memory(dead_man: DeadMan) -> None:
     """docs/cluster.md promises at most 8 MiB."""
     lines = Path(f"/proc/{dead_man.process.pid}/smaps_rollup").read_text().splitlines()
     private = sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "SwapPss")))
+    sys.stdout.write(f"dead-man: {private / 1024:.1f} MiB of its own\n")
     assert private < 8 * 1024
 
 
