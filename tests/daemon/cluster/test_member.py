@@ -178,6 +178,22 @@ def test_a_new_dead_man_hears_the_beat_first(
     after.close()
 
 
+def test_a_lease_gets_no_new_time_by_a_sleep_of_the_host(
+    parts: Parts, dead_man: DeadMan, agent: Callable[[float], None], tmp_path: Path
+) -> None:
+    """CLOCK_BOOTTIME counts meanwhile, CLOCK_MONOTONIC does not."""
+    agent(9.0)
+    dead_man.heard()
+    dead_man.close()
+    parts.turn()
+    after = DeadMan(tmp_path)
+    _, knock = parts.timers.pop(0)
+    parts.moment -= 300.0
+    knock()
+    assert float(after.heard()[-1].split()[3]) == pytest.approx(1e9, abs=1.0)
+    after.close()
+
+
 def test_a_tree_of_an_earlier_daemon_gets_no_new_time(parts: Parts, dead_man: DeadMan, tmp_path: Path) -> None:
     """A host that was cut off and whose daemon crashed would run on beside the next owner."""
     instance = parts.service_set.instances["beat"]
