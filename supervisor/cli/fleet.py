@@ -213,6 +213,7 @@ class _Fleet:
         from supervisor.fleet.extra import require_fabric
         from supervisor.fleet.inventory import chosen
 
+        self._file = target.file
         self.spec = load_fleet(target.file)
         require_fabric()
         self.hosts = chosen(self.spec, only)
@@ -236,9 +237,10 @@ class _Fleet:
 
     def bring_release(self, wheels: Path | None) -> None:
         """Take the running version along."""
+        from supervisor.config.fleet import needed_extras
         from supervisor.fleet.wheelhouse import Wheelhouse
 
-        self._wheelhouse = Wheelhouse(wheels)
+        self._wheelhouse = Wheelhouse(wheels, needed_extras(self._file))
 
     def wanted(self, ready_within: float = 0.0, *, user: bool = False) -> Any:
         """What is brought."""

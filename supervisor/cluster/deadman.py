@@ -12,7 +12,7 @@ The socket takes one message a packet, words apart by blanks.  Moments are secon
 
     daemon   watch ID EPOCH KILL_AT MARK     with the descriptor of the control group's directory, where there is one
              forget ID EPOCH                 the daemon saw the tree end
-             beat SECONDS                    the daemon is there, and is believed for so long
+             beat SECONDS SENT               the daemon was there at that moment, and is believed for so long from then
     agent    renew ID EPOCH KILL_AT          ZooKeeper has answered
              trees                           tell all trees again
     answers  watched ID EPOCH                known from now on
@@ -30,12 +30,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
 CLOCK_BOOTTIME = 7
 DYING, AFTERWARDS, QUIET = 0.02, 0.25, 0.5
 """Seconds between two looks: while a killed tree ends; until the daemon forgets it; and at most otherwise."""
 LARGEST = 4096
+ENVIRONMENT = bytearray(64 * 1024)
+"""A part of that of the process that is looked at.  What a kill needs of memory is there before it is needed."""
 
 
 class Tree:
@@ -48,28 +50,15 @@ class Tree:
         self.told = False
 
     def kill(self) -> None:
-        """SIGKILL to all of it.  Repeated until it is gone: a fork may have been on its way."""
+        """SIGKILL to its control group.  Repeated until it is gone."""
         self.killed = True
         if self.group >= 0:
             _write(self.group, "cgroup.kill", b"1")
-        for descriptor in self._marked():
-            try:
-                _signal.pidfd_send_signal(descriptor, _signal.SIGKILL)
-            except OSError:
-                pass
-            finally:
-                posix.close(descriptor)
 
-    def gone(self) -> bool:
-        """No process of it is left."""
-        if self.group >= 0:
-            events = _read(self.group, "cgroup.events")
-            if events is not None and b"populated 0" not in events:
-                return False
-        found = list(self._marked())
-        for descriptor in found:
-            posix.close(descriptor)
-        return not found
+    def empty(self) -> bool:
+        """No process is in its control group."""
+        events = _read(self.group, "cgroup.events") if self.group >= 0 else None
+        return events is None or b"populated 0" in events
 
     def end(self) -> str:
         """How it is told that nothing is left."""
@@ -79,21 +68,6 @@ class Tree:
         if self.group >= 0:
             posix.close(self.group)
             self.group = -1
-
-    def _marked(self) -> Iterator[int]:
-        """A descriptor of each living process with the mark in its environment, opened before that was read."""
-        for name in posix.listdir("/proc"):
-            if not name.isdigit():
-                continue
-            try:
-                descriptor = posix.pidfd_open(int(name))
-            except OSError:
-                continue
-            environment = _read(-1, f"/proc/{name}/environ")
-            if environment and b"\0" + self.mark.encode() + b"\0" in b"\0" + environment + b"\0":
-                yield descriptor
-            else:
-                posix.close(descriptor)
 
 
 class DeadMan:
@@ -150,15 +124,45 @@ class DeadMan:
 
         A tree that was killed is known, and killed again, until the daemon forgets it: a daemon that was stopped just
         before it started a process starts it when it is let go on."""
-        for key, tree in list(self.trees.items()):
-            if moment >= self.deadline(tree) and not (tree.told and tree.forgotten):
-                tree.kill()
-            if not tree.told and (tree.killed or tree.forgotten) and tree.gone():
+        trees = list(self.trees.values())
+        due = [tree for tree in trees if moment >= self.deadline(tree) and not (tree.told and tree.forgotten)]
+        for tree in due:
+            tree.kill()  # all groups first: a look at each process of the host takes time, and may have to wait
+        asked = [tree for tree in trees if tree in due or (not tree.told and (tree.killed or tree.forgotten))]
+        found = self.marked({tree.mark for tree in asked}) if asked else {}
+        for tree in due:
+            for descriptor in found.get(tree.mark, ()):
+                _kill(descriptor)
+        for tree in asked:
+            if not tree.told and not found.get(tree.mark) and tree.empty():
                 tree.told = True
                 self.tell(tree.end())
+        for descriptors in found.values():
+            for descriptor in descriptors:
+                posix.close(descriptor)
+        for key, tree in list(self.trees.items()):
             if tree.told and tree.forgotten:
                 tree.close()
                 del self.trees[key]
+
+    def marked(self, marks: Iterable[str]) -> dict[str, list[int]]:
+        """Descriptors of the living processes with each of these marks in their environment, opened before that was
+        read."""
+        sought = [(mark, b"\0" + mark.encode() + b"\0") for mark in marks]
+        found: dict[str, list[int]] = {}
+        for name in posix.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            try:
+                descriptor = posix.pidfd_open(int(name))
+            except OSError:
+                continue
+            mark = _mark_of(f"/proc/{name}/environ", sought)
+            if mark:
+                found.setdefault(mark, []).append(descriptor)
+            else:
+                posix.close(descriptor)
+        return found
 
     def hear(self) -> bool:
         """Take one message of each connection; whether there was any."""
@@ -216,7 +220,8 @@ class DeadMan:
             if tree is not None and not tree.killed:
                 tree.kill_at = max(tree.kill_at, float(words[3]))
         elif verb == "beat":
-            self.believed_until = now() + float(words[1])
+            sent = float(words[2]) if len(words) > 2 else now()  # earlier daemons do not say it
+            self.believed_until = sent + float(words[1])
         elif verb == "forget":
             tree = self.trees.get((words[1], int(words[2])))
             if tree is not None:
@@ -258,9 +263,41 @@ def _read(directory: int, path: str) -> bytes | None:
         posix.close(descriptor)
 
 
+def _mark_of(path: str, sought: list[tuple[str, bytes]]) -> str:
+    """Which of these is in an environment, between two zeros; empty: none."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        ENVIRONMENT[0], kept, room = 0, 1, memoryview(ENVIRONMENT)
+        while True:
+            size = kept + posix.readv(descriptor, [room[kept:]])
+            if whole := size < len(ENVIRONMENT):
+                ENVIRONMENT[size] = 0
+            for mark, text in sought:
+                if ENVIRONMENT.find(text, 0, size + whole) >= 0:
+                    return mark
+            if whole:
+                return ""
+            kept = LARGEST  # a mark may stand across two parts
+            room[:kept] = room[-kept:]
+    except OSError:
+        return ""
+    finally:
+        posix.close(descriptor)
+
+
+def _kill(descriptor: int) -> None:
+    try:
+        _signal.pidfd_send_signal(descriptor, _signal.SIGKILL)
+    except OSError:
+        pass
+
+
 def _write(directory: int, path: str, data: bytes) -> bool:
     try:
-        descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory)
+        descriptor = posix.open(path, posix.O_WRONLY | posix.O_CLOEXEC, dir_fd=directory if directory >= 0 else None)
     except OSError:
         return False
     try:
@@ -292,11 +329,20 @@ def _watchdog() -> Callable[[bytes], None]:
 
 
 def stand_firm() -> None:
-    """Lock the memory and run before others, as far as that is allowed."""
+    """Lock the memory and run before others, as far as that is allowed.
+
+    In real time only the kernel's own threads come before it.  Where that is refused, it has the largest share that
+    there is, also of its session, by which the kernel shares processors first (autogroup)."""
     try:
-        posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(1))
+        first = posix.sched_get_priority_max(posix.SCHED_FIFO) - 1
+        posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(first))
     except OSError:
-        pass
+        try:
+            posix.setpriority(posix.PRIO_PROCESS, 0, -20)
+            if posix.getsid(0) == posix.getpid():
+                _write(-1, "/proc/self/autogroup", b"-20")
+        except OSError:
+            pass
     try:
         import ctypes
 

@@ -28,3 +28,8 @@ def load_fleet(path: str, env: Mapping[str, str] = os.environ) -> FleetSpec:
     spec = fleet(given.get("fleet", {}), problems)
     problems.raise_any()
     return spec
+
+
+def needed_extras(path: str) -> frozenset[str]:
+    """The extras of the supervisor that a host needs for this file."""
+    return frozenset({"cluster"} & parse(read_text(Path(path)), path).keys())

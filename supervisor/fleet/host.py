@@ -119,7 +119,7 @@ class Host:
                 case Step.BUILD:
                     assert release is not None
                     archive = f"{incoming}/{release.name}.tar"
-                    self._step(step, archive=archive, release=name, project=f"phi-supervisor=={_version(release)}")
+                    self._step(step, archive=archive, release=name, project=f"{release.project}=={_version(release)}")
                 case Step.ACTIVATE | Step.UPGRADE:
                     self._step(step, release=name)
                 case Step.CONFIGURE:

@@ -39,17 +39,20 @@ _OLDEST_GLIBC = 17
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """An archive of wheels, and the name of what is built from it: the version and a hash of all its files."""
+    """An archive of wheels, and the name of what is built from it: the version and a hash of all its files.
+
+    `project`: what pip is to install from it, with its extras."""
 
     name: str
     archive: Path
+    project: str = PROJECT
 
 
 class Wheelhouse:
     """Makes one archive for each target; threads of several hosts ask at once."""
 
-    def __init__(self, wheels: Path | None = None) -> None:
-        self._given = wheels
+    def __init__(self, wheels: Path | None = None, extras: frozenset[str] = frozenset()) -> None:
+        self._given, self._extras = wheels, extras
         self._lock = threading.Lock()
         self._made: dict[Target, Release] = {}
         self._own: tuple[str, bytes] | None = None
@@ -81,12 +84,13 @@ class Wheelhouse:
             tar.addfile(entry, io.BytesIO(content))
             for wheel in others:
                 tar.add(wheel, wheel.name)
-        return Release(release, archive)
+        extras = f"[{','.join(sorted(self._extras))}]" if self._extras else ""
+        return Release(release, archive, f"{PROJECT}{extras}")
 
     def _dependencies(self, target: Target) -> list[Path]:
-        direct = (_requirement(line, frozenset()) for line in importlib.metadata.requires(PROJECT) or [])
+        direct = (_requirement(line, self._extras) for line in importlib.metadata.requires(PROJECT) or [])
         wanted = sorted({"pip", *(name for name, _ in filter(None, direct))})
-        pins = sorted(f"{name}=={version}" for name, version in installed().items())
+        pins = sorted(f"{name}=={version}" for name, version in installed(self._extras).items())
         key = hashlib.sha256(json.dumps([wanted, pins, tags(target), target.python]).encode()).hexdigest()[:24]
         kept = cache() / key
         if not kept.is_dir():
@@ -135,17 +139,17 @@ def tags(target: Target) -> list[str]:
     return [f"musllinux_1_{minor}_{target.machine}" for minor in range(2, -1, -1)]
 
 
-def installed() -> dict[str, str]:
+def installed(extras: frozenset[str] = frozenset()) -> dict[str, str]:
     """The versions of all that the supervisor needs, directly or not, as they are installed here; and pip's."""
     found: dict[str, str] = {}
-    needed = [(PROJECT, frozenset[str]()), ("pip", frozenset[str]())]
-    for name, extras in needed:  # grows while it is walked
+    needed = [(PROJECT, extras), ("pip", frozenset[str]())]
+    for name, wanted in needed:  # grows while it is walked
         try:
             found[name] = importlib.metadata.version(name)
             lines = importlib.metadata.requires(name) or []
         except importlib.metadata.PackageNotFoundError:
             continue  # for another Python or platform than this one
-        needed += [one for line in lines if (one := _requirement(line, extras)) is not None and one not in needed]
+        needed += [one for line in lines if (one := _requirement(line, wanted)) is not None and one not in needed]
     if "pip" not in found:
         raise HostProblem(
             Kind.FAILED, f"there is no pip in the environment of {sys.executable}", f"{sys.executable} -m ensurepip"

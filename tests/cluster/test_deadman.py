@@ -125,6 +125,100 @@ def test_the_daemons_word_is_needed_too(dead_man: DeadMan, marked: Callable[[str
     assert sleeper.wait() == -signal.SIGKILL
 
 
+def test_a_beat_counts_from_its_sending(dead_man: DeadMan, marked: Callable[[str], subprocess.Popen[bytes]]) -> None:
+    """Which a dead-man that stood still reads late; the daemon may have died right after it."""
+    sleeper = marked("SUPERVISOR_LEASE=x:7")
+    dead_man.say(f"beat 600 {now() - 601}")
+    dead_man.say(f"watch beat 7 {now() + 600} SUPERVISOR_LEASE=x:7")
+    assert [dead_man.hear(), dead_man.hear()] == ["watched beat 7", "gone beat 7 killed"]
+    assert sleeper.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("size", [1, 65_510, 65_511, 65_512, 65_530, 65_535, 65_536, 65_540, 200_000])
+def test_a_mark_is_found_in_a_long_environment(size: int) -> None:
+    """Which is read in parts: also where the mark stands across two of them, and never by its first part alone."""
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"],
+        env={f"V{n}": "v" * min(100_000, size - n) for n in range(0, size, 100_000)} | {"SUPERVISOR_LEASE": "x:77"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        path = f"/proc/{process.pid}/environ"
+        marks = [(mark, f"\0{mark}\0".encode()) for mark in ("SUPERVISOR_LEASE=x:7", "SUPERVISOR_LEASE=x:77")]
+        assert [deadman._mark_of(path, [one]) for one in marks] == ["", "SUPERVISOR_LEASE=x:77"]
+        assert deadman._mark_of(path, marks) == "SUPERVISOR_LEASE=x:77"
+
+
+def test_all_control_groups_are_killed_before_a_look_at_the_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Which takes time on a busy host: it would be missing to the second tree."""
+    man = deadman.DeadMan(str(tmp_path / "d.sock"))
+    order: list[str] = []
+
+    class Tree(deadman.Tree):
+        def kill(self) -> None:
+            super().kill()
+            order.append(self.name)
+
+    man.trees = {(name, 7): Tree(name, 7, 0.0, f"M={name}", -1) for name in ("a", "b")}
+    monkeypatch.setattr(man, "marked", lambda marks: order.append(" ".join(sorted(marks))) or {})
+    man.judge(now())
+    assert order == ["a", "b", "M=a M=b"]
+    man.door.close()
+
+
+def test_the_end_of_a_killed_tree_is_told_also_after_a_beat_that_came_late(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    man = deadman.DeadMan(str(tmp_path / "d.sock"))
+    man.trees = {("a", 7): deadman.Tree("a", 7, 600.0, "M=a", -1)}
+    monkeypatch.setattr(man, "marked", lambda _: {"M=a": [os.pidfd_open(os.getpid())]})
+    monkeypatch.setattr(deadman, "_kill", lambda _: None)
+    told: list[str] = []
+    monkeypatch.setattr(man, "tell", told.append)
+    man.judge(1.0)
+    assert not told, "one of its processes is there"
+    man.believed_until = 600.0
+    monkeypatch.setattr(man, "marked", lambda _: {})
+    man.judge(2.0)
+    assert told == ["gone a 7 killed"]
+    man.door.close()
+
+
+def test_it_runs_before_others(dead_man: DeadMan) -> None:
+    """In real time, but for the kernel's own threads; else with the largest share, also where sessions share first."""
+    pid = dead_man.process.pid
+    if os.sched_getscheduler(pid) == os.SCHED_FIFO:
+        assert os.sched_getparam(pid).sched_priority == os.sched_get_priority_max(os.SCHED_FIFO) - 1
+    else:
+        assert os.getpriority(os.PRIO_PROCESS, pid) == (-20 if os.geteuid() == 0 else 0)
+
+
+def test_where_nothing_may_run_in_real_time_it_has_the_largest_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[object] = []
+
+    class Refusing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+        def sched_setscheduler(self, *_: object) -> None:
+            raise PermissionError
+
+        def setpriority(self, *given: int) -> None:
+            done.append(given)
+
+        def getsid(self, _: int) -> int:
+            return os.getpid()
+
+    monkeypatch.setattr(deadman, "posix", Refusing())
+    monkeypatch.setattr(deadman, "_write", lambda *given: done.append(given))
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    deadman.stand_firm()
+    assert done == [(os.PRIO_PROCESS, 0, -20), (-1, "/proc/self/autogroup", b"-20")]
+
+
 def test_what_starts_after_the_end_of_its_lease_is_killed_until_the_daemon_forgets_it(
     dead_man: DeadMan, marked: Callable[[str], subprocess.Popen[bytes]]
 ) -> None:
@@ -200,6 +294,7 @@ def test_its_memory(dead_man: DeadMan) -> None:
     """docs/cluster.md promises at most 8 MiB."""
     lines = Path(f"/proc/{dead_man.process.pid}/smaps_rollup").read_text().splitlines()
     private = sum(int(line.split()[1]) for line in lines if line.startswith(("Private_", "SwapPss")))
+    sys.stdout.write(f"dead-man: {private / 1024:.1f} MiB of its own\n")
     assert private < 8 * 1024
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -72,6 +73,20 @@ def test_a_lease_is_told_to_the_daemon_and_renewed_at_the_dead_man(
     assert word["engine"]["state"] == "connected" and word["engine"]["granted"] == 4.0
     assert word["believe_s"] == 3.0
     assert [one["node"] for one in word["members"]] == ["a"] and word["members"][0]["slots"] == ["job"]
+
+
+def test_its_memory(cluster: Callable[..., Host]) -> None:
+    """At most 30 MiB, shared pages of libraries included."""
+    a = cluster()
+    a.run()
+    assert a.process is not None
+    lines = Path(f"/proc/{a.process.pid}/smaps_rollup").read_text().splitlines()
+    resident, own = (
+        sum(int(line.split()[1]) for line in lines if line.startswith(begins)) / 1024
+        for begins in ("Rss:", ("Private_", "SwapPss"))
+    )
+    sys.stdout.write(f"agent: {resident:.1f} MiB resident, {own:.1f} MiB of its own\n")
+    assert resident < 30.0
 
 
 def test_the_next_agent_goes_on_with_the_session_and_its_slots(cluster: Callable[..., Host]) -> None:

@@ -60,7 +60,7 @@ class Sshd:
             "PasswordAuthentication no",
             "PermitRootLogin prohibit-password",
             "Subsystem sftp internal-sftp",
-            f"SetEnv HOME={self.home}",
+            f"SetEnv HOME={self.home} HOST={self.folder.name}",
             self.options,
         ]
         (self.folder / "sshd_config").write_text("\n".join(lines) + "\n")

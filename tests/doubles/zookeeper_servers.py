@@ -91,7 +91,7 @@ class Ensemble:
             lines = [
                 f"tickTime={round(1000 * self.tick)}", f"dataDir={server.folder}", f"clientPort={server.port}",
                 "clientPortAddress=127.0.0.1", "initLimit=20", "syncLimit=10", "admin.enableServer=false",
-                "4lw.commands.whitelist=srvr,ruok,mntr", "forceSync=no", "preAllocSize=64", self.more,
+                "4lw.commands.whitelist=srvr,ruok,mntr,cons", "forceSync=no", "preAllocSize=64", self.more,
             ]  # fmt: skip
             if len(self.servers) > 1:
                 for n in range(len(self.servers)):

@@ -43,14 +43,15 @@ def wheels() -> None:
     from platform import libc_ver, machine
 
     libc, version = libc_ver()
-    house = Wheelhouse()
-    try:
-        python = "{}.{}".format(*sys.version_info)
-        house.release(Target(python=python, machine=machine(), libc=libc, libc_version=version))
-    except HostProblem as problem:
-        pytest.skip(problem.message)
-    finally:
-        house.close()
+    python = "{}.{}".format(*sys.version_info)
+    target = Target(python=python, machine=machine(), libc=libc, libc_version=version)
+    for house in (Wheelhouse(), Wheelhouse(extras=frozenset({"cluster"}))):
+        try:
+            house.release(target)
+        except HostProblem as problem:
+            pytest.skip(problem.message)
+        finally:
+            house.close()
 
 
 class Fleet:

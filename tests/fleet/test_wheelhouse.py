@@ -49,7 +49,8 @@ def test_platform_tags() -> None:
 def test_the_versions_are_those_that_are_installed_here() -> None:
     found = installed()
     assert {"pip", "click", "rich", "textual", "pydantic-core"} <= set(found)
-    assert "pytest" not in found and "fabric" not in found
+    assert "pytest" not in found and "fabric" not in found and "kazoo" not in found
+    assert "kazoo" in installed(frozenset({"cluster"}))
 
 
 def test_a_directory_without_the_wheels_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

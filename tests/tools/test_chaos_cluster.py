@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import random
+import signal
+import subprocess
+import time
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, UNSEEN, WENT_ON, figures, together, verdict
-from scripts.tools.chaos.cluster_observer import Run
+from scripts.tools.chaos.cluster import Cluster, Host
+from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, UNSEEN, WENT_ON, figures, main, together, verdict
+from scripts.tools.chaos.cluster_observer import Observer, Run
 from scripts.tools.chaos.cluster_slots import Slots, node
+from scripts.tools.chaos.cluster_times import Times
+from supervisor.config.load import load
+from supervisor.core.model.cluster_spec import ClusterSpec
 
 SESSION, BEGAN = 10.0, 100.0
 RUN = Run("a", "web@1", 7, 4711, begin=50.0, alone=True)
@@ -73,3 +84,67 @@ def test_the_figures_of_several_runs() -> None:
     assert told[-1].endswith("gone by its lease's end in 3 of 4; 2 more went on under a lease that was prolonged")
     row = next(line for line in told if line.startswith("daemon killed"))
     assert " ".join(row.split()) == "daemon killed 3 4 3 0 1 0 median 4.00 s, worst 9.00 s of 3"
+
+
+def test_reports_in_files_are_added_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one cluster, of several side by side, and of one that was killed before its end."""
+    one: dict[str, object] = {
+        "faults": 2, "runs": 4, "seed": 1, "violations": [], "late": [], "kinds": {"link down": 2},
+        "trees": {"link down": {IN_TIME: 2}}, "takeovers": {},
+    }  # fmt: skip
+    killed = {"clock": 0.0, "runs": [], "report": one | {"seed": 2, "violations": ["two at a time"]}}
+    files = [tmp_path / name for name in ("one", "several", "killed")]
+    for file, report in zip(files, (one, together([one, one | {"seed": 7}]), killed), strict=True):
+        file.write_text(json.dumps(report))
+    assert main(map(str, files)) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "8 random faults on three hosts, 16 runs of slots: 1 violations, 0 late"
+    assert told[-2].startswith("part killed, stopped or starved") and "in 8 of 8" in told[-2]
+    assert told[-1] == "VIOLATION: seed 2: two at a time"
+    assert main([str(files[0])]) == 0
+
+
+@pytest.mark.parametrize("session", [3.4, 4.0, 10.0, 60.0])
+def test_all_times_follow_from_the_session(session: float, tmp_path: Path) -> None:
+    """The supervisor takes what a host is given, and ZooKeeper grants the session."""
+    times = Times(session)
+    assert 2 * times.tick <= session <= 20 * times.tick
+    assert times.lasts > session + times.tick
+    network = SimpleNamespace(address=dict.fromkeys("abc", "127.0.0.1"))
+    host = Host(network, "a", tmp_path, times)  # type: ignore[arg-type]
+    cluster = load(host.place / "services.toml").cluster
+    assert cluster is not None
+    assert [cluster.session_timeout, cluster.contact_interval] == pytest.approx([session, times.contact], abs=1e-3)
+    assert [cluster.request_timeout, cluster.tick_time] == pytest.approx([times.request, times.tick], abs=1e-3)
+    assert f"tickTime={1000 * times.tick:.0f}\n" in (host.place / "zoo.cfg").read_text()
+
+
+def test_the_times_of_ten_seconds_are_the_defaults() -> None:
+    times, given = Times(), ClusterSpec(hosts="a", node="a")
+    assert (times.session, times.contact, times.request, times.tick) == (
+        given.session_timeout, given.contact_interval, given.request_timeout, given.tick_time
+    )  # fmt: skip
+    assert (times.stop, times.lasts, times.bound) == (2.0, 15.0, 17.0)
+
+
+def test_a_session_that_leaves_no_room_for_a_stop_is_refused() -> None:
+    with pytest.raises(ValueError, match="a session of 3 s is too short"):
+        Times(3.0)
+
+
+def test_a_fault_begins_when_it_has_taken_effect(tmp_path: Path) -> None:
+    """A busy daemon may name its processes late, and prolong its leases until then."""
+    network = SimpleNamespace(address=dict.fromkeys("abc", "127.0.0.1"))
+    sleeper = subprocess.Popen(["/bin/sleep", "600"])
+    named: list[float] = []
+
+    class Busy:
+        def pids(self, *_: str) -> list[int]:
+            named.append(time.clock_gettime(time.CLOCK_BOOTTIME))
+            return [sleeper.pid] if len(named) == 1 else []
+
+    with Observer(tmp_path / "o") as observer:
+        world = Cluster(tmp_path, network, observer, random.Random(1), Times())  # type: ignore[arg-type]
+        world.killed(Busy(), ("cluster-agent",))  # type: ignore[arg-type]
+    assert sleeper.wait() == -signal.SIGKILL
+    assert named[0] <= world.struck <= named[1]

@@ -314,10 +314,16 @@ def report_of_mode(options: argparse.Namespace, say: Callable[[str], None]) -> d
     if options.cluster:
         from scripts.tools.chaos.cluster import cluster
         from scripts.tools.chaos.cluster_side_by_side import side_by_side
+        from scripts.tools.chaos.cluster_times import Times
 
+        try:
+            times = Times(options.session)
+        except ValueError as error:
+            raise SystemExit(f"--session: {error}") from error
+        only = [kind.strip() for kind in options.only.split(",") if kind.strip()]
         if options.side_by_side > 1:
-            return side_by_side(options.side_by_side, options.cluster, seed, seconds, say)
-        return cluster(options.cluster, seed, say, options.only, seconds)
+            return side_by_side(options.side_by_side, options.cluster, seed, times, only, seconds, say)
+        return cluster(options.cluster, seed, say, times, only, seconds)
     if options.suspicion:
         from scripts.tools.chaos.suspicion import suspicion
 
@@ -380,7 +386,16 @@ def main() -> int:
         metavar="M",
         help="with --cluster: the faults are shared by M clusters [1]",
     )
-    parser.add_argument("--only", default="", metavar="KIND", help="with --cluster: faults of this kind [all]")
+    parser.add_argument(
+        "--only", default="", metavar="KIND,…", help="with --cluster: faults of these kinds, separated by commas [all]"
+    )
+    parser.add_argument(
+        "--session",
+        type=parse_duration,
+        default=10.0,
+        metavar="TIME",
+        help="with --cluster: of a ZooKeeper session; all other times follow from it, at least 3.4s [10s]",
+    )
     parser.add_argument(
         "--suspicion",
         type=int,

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
@@ -27,17 +27,13 @@ from scripts.tools.chaos.cluster_judge import ENDS_ALL, LATE, NO_CONTACT, tell_f
 from scripts.tools.chaos.cluster_network import MIDDLE, NODES, Network
 from scripts.tools.chaos.cluster_observer import Observer, Run
 from scripts.tools.chaos.cluster_slots import Slots
+from scripts.tools.chaos.cluster_times import Times
 from scripts.tools.chaos.pressure import pressure, quota_is_there, starved
 from scripts.tools.chaos.private_daemon import JSON, ROOT, tell
 from supervisor.client import Client
 from supervisor.errors import SupervisorError
 
 JAR = Path("/usr/share/java/zookeeper.jar")
-SESSION, TICK, STOP, CONTACT, REQUEST = 10.0, 2.0, 2.0, 1.0, 2.0
-BOUND = SESSION + 2 * TICK + STOP + CONTACT
-"""Seconds for which a slot may be free although two hosts reach each other."""
-LASTS = 1.5 * SESSION
-"""Seconds of a fault that does not end by itself: longer than the session."""
 SETTLED_WITHIN, BEGUN_WITHIN, LOOKS_EACH = 180.0, 300.0, 0.3
 LOOPS, KNOWN_AFTER, MOST_DRAINS = 8, 2.0, 10
 PARTS = ("cluster-agent", "cluster-deadman")
@@ -51,14 +47,17 @@ state_dir = "{place}/{node}/s"
 hosts = "{hosts}"
 node = "{node}"
 address = "{address}:9180"
-session_timeout = "{session}s"
+session_timeout = "{session:.0f}ms"
+contact_interval = "{contact:.0f}ms"
+request_timeout = "{request:.0f}ms"
+tick_time = "{tick:.0f}ms"
 [services.scheduler]
 command = ["{python}", "{program}", "{place}/observer.sock", "{place}/lock"]
-stop_timeout = "{stop}s"
+stop_timeout = "{stop:.0f}ms"
 placement = {{ mode = "one" }}
 [services.web]
 command = ["{python}", "{program}", "{place}/observer.sock", "{place}/lock"]
-stop_timeout = "{stop}s"
+stop_timeout = "{stop:.0f}ms"
 placement = {{ mode = "spread", instances = 2 }}
 """
 
@@ -71,7 +70,7 @@ def hosts_of(network: Network) -> str:
 class Host:
     """One member: its daemon and its ZooKeeper server."""
 
-    def __init__(self, network: Network, node: str, place: Path) -> None:
+    def __init__(self, network: Network, node: str, place: Path, times: Times) -> None:
         self.network, self.node, self.place = network, node, place / node
         self.place.mkdir()
         self.daemon: subprocess.Popen[bytes] | None = None
@@ -79,8 +78,8 @@ class Host:
         (self.place / "zk").mkdir()
         (self.place / "zk" / "myid").write_text(f"{NODES.index(node) + 1}\n")
         lines = [
-            f"tickTime={1000 * TICK:.0f}", f"dataDir={self.place}/zk", "clientPort=2181", "initLimit=10", "syncLimit=5",
-            "admin.enableServer=false", "4lw.commands.whitelist=srvr", "preAllocSize=64",
+            f"tickTime={1000 * times.tick:.0f}", f"dataDir={self.place}/zk", "clientPort=2181", "initLimit=10",
+            "syncLimit=5", "admin.enableServer=false", "4lw.commands.whitelist=srvr", "preAllocSize=64",
             *(f"server.{n + 1}={network.address[one]}:2888:3888" for n, one in enumerate(NODES)),
         ]  # fmt: skip
         (self.place / "zoo.cfg").write_text("\n".join(lines) + "\n")
@@ -88,9 +87,9 @@ class Host:
         program = ROOT / "scripts" / "tools" / "chaos" / "placed_program.py"
         (self.place / "services.toml").write_text(
             TOML.format(
-                node=node, place=place, hosts=hosts, address=network.address[node], session=f"{SESSION:g}",
-                stop=f"{STOP:g}",
-                python=sys.executable, program=program,
+                node=node, place=place, hosts=hosts, address=network.address[node],
+                session=1000 * times.session, contact=1000 * times.contact, request=1000 * times.request,
+                tick=1000 * times.tick, stop=1000 * times.stop, python=sys.executable, program=program,
             )
         )  # fmt: skip
 
@@ -182,10 +181,12 @@ class Cluster:
     """Three hosts, the faults, and what was seen."""
 
     def __init__(
-        self, place: Path, network: Network, observer: Observer, dice: random.Random, slots: Slots | None = None
-    ) -> None:
-        self.network, self.observer, self.dice, self.slots = network, observer, dice, slots
-        self.hosts = {node: Host(network, node, place) for node in NODES}
+        self, place: Path, network: Network, observer: Observer, dice: random.Random, times: Times,
+        slots: Slots | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.observer, self.dice, self.times, self.slots = network, observer, dice, times, slots
+        self.hosts = {node: Host(network, node, place, times) for node in NODES}
+        self.struck = 0.0
 
     def settle(self, within: float = SETTLED_WITHIN) -> str:
         """All is as it should be; or what is not, in time."""
@@ -215,42 +216,51 @@ class Cluster:
         owner, other = self.owner(), self.dice.choice(NODES)
         return self.hosts[owner if owner and self.dice.random() < 2 / 3 else other]
 
+    def strike(self) -> None:
+        """All that the fault does has taken effect.  To name the processes can take a busy daemon seconds before."""
+        self.struck = time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def stay(self) -> None:
+        """The fault lasts."""
+        self.strike()
+        time.sleep(self.times.lasts)
+
     # -- faults: each returns when it is over ------------------------------------------------------------------------
 
     def link_down(self, host: Host) -> None:
         with self.network.down(host.node):
-            time.sleep(LASTS)
+            self.stay()
 
     def link_down_for_a_moment(self, host: Host) -> None:
         with self.network.down(host.node):
-            time.sleep(self.dice.uniform(0.5, SESSION / 3))
+            time.sleep(self.dice.uniform(0.05, 1 / 3) * self.times.session)
 
     def pair_cut(self, host: Host) -> None:
         other = self.dice.choice([node for node in NODES if node != host.node])
         with self.network.unheard([(host.node, other), (other, host.node)]):
-            time.sleep(LASTS)
+            self.stay()
 
     def one_direction(self, host: Host) -> None:
         others = [node for node in NODES if node != host.node]
         away = self.dice.random() < 0.5
         with self.network.unheard([(host.node, one) if away else (one, host.node) for one in others]):
-            time.sleep(LASTS)
+            self.stay()
 
     def slow_link(self, host: Host) -> None:
         with self.network.slow(host.node):
-            time.sleep(LASTS)
+            self.stay()
 
     def leader_killed(self, _: Host) -> None:
         leader = next((host for host in self.hosts.values() if host.leads()), None)
         if leader is not None:
             leader.stop_server()
-            time.sleep(self.dice.uniform(1.0, 5.0))
+            time.sleep(self.dice.uniform(0.1, 0.5) * self.times.session)
             leader.start_server()
 
     def ensemble_down(self, _: Host) -> None:
         for host in self.hosts.values():
             host.stop_server()
-        time.sleep(LASTS)
+        self.stay()
         for host in self.hosts.values():
             host.start_server()
 
@@ -260,9 +270,10 @@ class Cluster:
         pids = host.pids(*names)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        self.strike()
         if "daemon" in names and host.daemon is not None:
             host.daemon.wait()
-            time.sleep(LASTS)
+            time.sleep(self.times.lasts)
             host.start()
             return
         while set(pids) & set(host.pids(*names)):
@@ -273,7 +284,7 @@ class Cluster:
         try:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
-            time.sleep(LASTS)
+            self.stay()
         finally:
             for pid in pids:
                 with suppress(ProcessLookupError):
@@ -282,7 +293,7 @@ class Cluster:
     def starve(self, host: Host, names: tuple[str, ...]) -> None:
         """They run, but for a millisecond in ten seconds or so."""
         with starved(host.pids(*names)):
-            time.sleep(LASTS)
+            self.stay()
 
     def host_dies(self, host: Host) -> None:
         """The daemon first: what it misses it would start again."""
@@ -292,10 +303,11 @@ class Cluster:
             for pid in every:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
+        self.strike()
         host.stop_server()
         assert host.daemon is not None
         host.daemon.wait()
-        time.sleep(LASTS)
+        time.sleep(self.times.lasts)
 
     def busy(self, host: Host) -> None:
         """Loops in the namespace of one host; they take the processors from all."""
@@ -304,7 +316,7 @@ class Cluster:
                 loop = subprocess.Popen([*self.network.enter(host.node), sys.executable, "-c", "while True: pass"])
                 stack.callback(loop.wait)
                 stack.callback(loop.kill)
-            time.sleep(LASTS)
+            self.stay()
 
     def drain(self, host: Host) -> None:
         subprocess.run(host.command("cluster", "drain", host.node), capture_output=True, check=False)
@@ -340,47 +352,59 @@ def needs() -> None:
         raise SystemExit("needs root, Debian's zookeeper, and ip, tc and nsenter")
 
 
-def cluster(count: int, seed: int, say: Callable[[str], None], only: str = "", seconds: float | None = None) -> JSON:
-    """`count` faults; `only`: of this kind; `seconds`: none begins later."""
+def cluster(
+    count: int, seed: int, say: Callable[[str], None], times: Times, only: Sequence[str] = (),
+    seconds: float | None = None,
+) -> JSON:  # fmt: skip
+    """`count` faults; `only`: of these kinds; `seconds`: none begins later."""
     needs()
     dice = random.Random(seed)
     report: JSON = {"faults": 0, "violations": [], "kinds": {}, "trees": {}, "takeovers": {}, "seed": seed, "runs": 0}
-    report["late"] = []
+    report |= {"late": [], "session": times.session}
     until = time.monotonic() + seconds if seconds is not None else float("inf")
     with (
-        place_of_hosts(lambda: report["violations"], say) as place,
+        place_of_hosts(lambda: report["violations"] or report["late"], say) as place,
         Network() as network,
         Observer(place / "observer.sock") as observer,
         Slots(network.enter(MIDDLE), hosts_of(network), SLOTS) as slots,
     ):
-        world = Cluster(place, network, observer, dice, slots)
+        world = Cluster(place, network, observer, dice, times, slots)
+        kinds = world.faults()
+        if unknown := set(only) - set(kinds):
+            raise SystemExit(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(kinds)}")
+        chosen, order = sorted(only or kinds), list[str]()
         try:
             if wrong := world.settle(BEGUN_WITHIN):
                 raise SystemExit(wrong)
-            kinds = world.faults()
-            order: list[str] = []
             for _ in range(count):
                 if time.monotonic() > until:
                     break
                 if not order:
-                    order = [only] if only else dice.sample(sorted(kinds), len(kinds))
+                    order = dice.sample(chosen, len(chosen))
                 kind, host = order.pop(), world.victim()
                 _one(world, kind, kinds[kind], host, report, say)
                 report["faults"] += 1
+                _keep(place, report, observer, slots)
             for _ in range(max(1, min(report["faults"], MOST_DRAINS * 6) // 6)):
                 _one(world, "drain", world.drain, world.victim(), report, say)
         except KeyboardInterrupt:
             say("interrupted")
         finally:
-            report["violations"] += observer.violations()
-            report["runs"] = len(observer.runs)
+            report = _keep(place, report, observer, slots)
             for one in world.hosts.values():
                 one.end()
-            seen = [asdict(run) | {"unowned": slots.gone(run.instance, run.epoch)} for run in observer.runs]
-            clock = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-            (place / "seen.json").write_text(json.dumps({"clock": clock, "report": report, "runs": seen}, indent=1))
     tell_figures(report, say)
     return tell(report, say)
+
+
+def _keep(place: Path, report: JSON, observer: Observer, slots: Slots) -> JSON:
+    """The report up to now; it is written down, so that it is there also where this process is killed."""
+    violations = report["violations"] + observer.violations()
+    whole = report | {"violations": violations, "runs": len(observer.runs)}
+    seen = [asdict(run) | {"unowned": slots.gone(run.instance, run.epoch)} for run in observer.runs]
+    clock = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    (place / "seen.json").write_text(json.dumps({"clock": clock, "report": whole, "runs": seen}, indent=1))
+    return whole
 
 
 def _one(
@@ -389,6 +413,7 @@ def _one(
     assert world.slots is not None
     owned = [run for run in world.observer.runs if run.gone is None]
     began, waited = time.clock_gettime(time.CLOCK_BOOTTIME), pressure()
+    world.struck = began
     fault(host)
     lasted = time.clock_gettime(time.CLOCK_BOOTTIME) - began
     wrong = world.settle()
@@ -398,9 +423,9 @@ def _one(
     report["kinds"][kind] = report["kinds"].get(kind, 0) + 1
     report["takeovers"].setdefault(kind, []).extend(round(gap, 2) for gap in gaps)
     left = ", ".join(
-        f"{run.instance} ended after {(run.gone or 0.0) - began:.1f} s, free for {nxt.begin - (run.gone or 0.0):.2f} s"
+        f"{run.instance} ended after {gone - world.struck:.1f} s, free for {nxt.begin - gone:.2f} s"
         for run, nxt in free
-        if nxt is not None
+        if nxt is not None and (gone := run.gone or 0.0)
     )
     number = f"{time.strftime('%T')} {report['faults'] + 1:3}"
     say(f"{number} {kind} ({host.node}): {left or 'nothing ended'}; pressure {busy:.0%}")
@@ -409,12 +434,13 @@ def _one(
     for run in owned:
         hit = kind == ENDS_ALL or run.node == host.node
         unowned = world.slots.gone(run.instance, run.epoch)
-        said = verdict(run, began, SESSION, unowned, no_contact=hit and kind in NO_CONTACT)
+        said = verdict(run, world.struck, world.times.session, unowned, no_contact=hit and kind in NO_CONTACT)
         if hit:
             trees[said] = trees.get(said, 0) + 1
         if said == LATE:
-            found.append(f"{kind} ({host.node}) at {began:.2f} s: {run} outlived its lease; unowned at {unowned}")
-    bound = BOUND + (lasted + SESSION if kind == ENDS_ALL else 0.0)
+            moment = f"{kind} ({host.node}) at {world.struck:.2f} s"
+            found.append(f"{moment}: {run} outlived its lease; unowned at {unowned}")
+    bound = world.times.bound + (lasted + world.times.session if kind == ENDS_ALL else 0.0)
     free_for = [f"a slot was free for {gap:.1f} s; pressure {busy:.0%}" for gap in gaps if gap > bound]
     late = [f"{kind} ({host.node}): {text}" for text in free_for]
     for text in (*found, *late):

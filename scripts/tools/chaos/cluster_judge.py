@@ -1,10 +1,17 @@
-"""Judges what became of the exclusive trees that a fault in a cluster has hit, and adds up reports of several runs."""
+"""Judges what became of the exclusive trees that a fault in a cluster has hit, and adds up reports of several runs.
+
+`python -m scripts.tools.chaos.cluster_judge FILE…` prints the figures of several: each file is what `--json` has
+printed, or a `seen.json` from the folder of a cluster whose process was killed.
+"""
 
 from __future__ import annotations
 
+import json
 import statistics
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from scripts.tools.chaos.cluster_observer import Run
@@ -72,9 +79,10 @@ def together(reports: Iterable[JSON]) -> JSON:
     for one in reports:
         whole["faults"] += one["faults"]
         whole["runs"] += one["runs"]
-        whole["seeds"].append(one["seed"])
+        seeds = [one["seed"]] if "seed" in one else one["seeds"]
+        whole["seeds"] += seeds
         for key in ("violations", "late"):
-            whole[key] += [f"seed {one['seed']}: {text}" for text in one[key]]
+            whole[key] += [f"seed {one['seed']}: {text}" if "seed" in one else text for text in one[key]]
         whole["kinds"] = dict(Counter(whole["kinds"]) + Counter(one["kinds"]))
         for kind, found in one["trees"].items():
             whole["trees"][kind] = dict(Counter(whole["trees"].get(kind, {})) + Counter(found))
@@ -89,3 +97,17 @@ def tell_figures(report: JSON, say: Callable[[str], None]) -> None:
         say(line)
     for text in report["late"]:
         say(f"LATE: {text}")
+
+
+def main(files: Iterable[str]) -> int:
+    """Print the figures of these reports; 1: there was a violation, or something late."""
+    found = [json.loads(Path(file).read_text()) for file in files]
+    whole = together(one.get("report", one) for one in found)
+    tell_figures(whole, print)
+    for text in whole["violations"]:
+        print(f"VIOLATION: {text}")
+    return 1 if whole["violations"] or whole["late"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,5 @@
-"""Several clusters of three hosts side by side, each a process of its own with a seed of its own: one fault takes half
-a minute, and mostly waits."""
+"""Several clusters of three hosts side by side, each a process of its own with a seed of its own: one fault takes two
+and a half sessions, and mostly waits."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from scripts.tools.chaos.cluster_judge import tell_figures, together
+from scripts.tools.chaos.cluster_times import Times
 from scripts.tools.chaos.private_daemon import JSON, ROOT, tell
 
 
-def side_by_side(clusters: int, count: int, seed: int, seconds: float | None, say: Callable[[str], None]) -> JSON:
+def side_by_side(
+    clusters: int, count: int, seed: int, times: Times, only: Sequence[str], seconds: float | None,
+    say: Callable[[str], None],
+) -> JSON:  # fmt: skip
     """`count` faults over so many clusters, whose seeds follow each other; `seconds`: no fault begins later."""
+    options = ["--session", f"{1000 * times.session:.0f}ms", "--only", ",".join(only)]
+    options += ["--for", f"{seconds:g}s"] if seconds is not None else []
     shares = [count // clusters + (n < count % clusters) for n in range(clusters)]
     reports: list[JSON] = []
     processes: list[subprocess.Popen[str]] = []
     threads = [
-        threading.Thread(target=_follow, args=(share, seed + n, seconds, say, reports, processes))
+        threading.Thread(target=_follow, args=(share, seed + n, options, say, reports, processes))
         for n, share in enumerate(shares)
         if share
     ]
@@ -42,12 +48,11 @@ def side_by_side(clusters: int, count: int, seed: int, seconds: float | None, sa
 
 
 def _follow(
-    count: int, seed: int, seconds: float | None, say: Callable[[str], None], reports: list[JSON],
+    count: int, seed: int, options: Sequence[str], say: Callable[[str], None], reports: list[JSON],
     processes: list[subprocess.Popen[str]],
 ) -> None:  # fmt: skip
     command = [sys.executable, "-m", "scripts.tools.chaos", "--cluster", str(count), "--seed", str(seed), "--json"]
-    if seconds is not None:
-        command += ["--for", f"{seconds:g}s"]
+    command += options
     with subprocess.Popen(
         command,
         cwd=ROOT,

@@ -22,7 +22,7 @@ PARENT = "import os\nparent = os.getppid()\n"
 SPINS = f"{PARENT}while os.getppid() == parent:\n    sum(range(100_000))\n"
 FIRST = """
 try:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(os.sched_get_priority_max(os.SCHED_FIFO)))
 except PermissionError:  # in a group that has no time for it, in which nothing else is in real time either
     raise SystemExit
 """

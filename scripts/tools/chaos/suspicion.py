@@ -19,14 +19,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from scripts.tools.chaos.cluster import BEGUN_WITHIN, SESSION, Cluster, Host, needs, place_of_hosts
+from scripts.tools.chaos.cluster import BEGUN_WITHIN, Cluster, Host, needs, place_of_hosts
 from scripts.tools.chaos.cluster_network import Network
 from scripts.tools.chaos.cluster_observer import Observer
+from scripts.tools.chaos.cluster_times import Times
 from scripts.tools.chaos.pressure import pressure
 from scripts.tools.chaos.private_daemon import JSON, tell
 
 LOSS, LOOPS, STOPS = 0.05, 16, 10
-WISH = 0.3 * SESSION
+TIMES = Times()
+WISH = 0.3 * TIMES.session
 """Seconds: cluster.detect_within, as it is by default."""
 SAID = "is under suspicion: its heartbeats"
 SYS_PIDFD_GETFD, SO_ATTACH_FILTER = 438, 26
@@ -39,7 +41,7 @@ def suspicion(minutes: int, seed: int, say: Callable[[str], None]) -> JSON:
     dice = random.Random(seed)
     report: JSON = {"violations": [], "minutes": minutes, "seed": seed}
     with place_of_hosts() as place, Network() as network, Observer(place / "observer.sock") as observer:
-        world = Cluster(place, network, observer, dice)
+        world = Cluster(place, network, observer, dice, TIMES)
         hosts = list(world.hosts.values())
         try:
             if wrong := world.settle(BEGUN_WITHIN):

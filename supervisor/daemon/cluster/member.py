@@ -87,6 +87,9 @@ class Cluster:
         self.balanced = BalancedHosts(parts, spec)
         self._word: ClusterWord | None = None
         self._heard_at = 0.0
+        self._ahead = _ahead(parts)
+        """By how much CLOCK_BOOTTIME was ahead when the leases arrived.  It grows while the host sleeps: the end of a
+        lease that is converted back by a later one would be later by the sleep."""
         self._believed = spec.session_timeout - MARGIN
         self._beat()
 
@@ -163,7 +166,7 @@ class Cluster:
         """The agent's word.  What is no sense is not followed: leases then end by themselves."""
         try:
             word: ClusterWord = json.loads(packet)
-            told = told_by(word, time.clock_gettime(time.CLOCK_BOOTTIME) - self._parts.now())
+            told = told_by(word, ahead := _ahead(self._parts))
             believed = float(word["believe_s"]) or self._believed  # 0: no session, so that there is no lease either
             self._orders.ended(word["outcomes"])
             self._pushes.ended(word["outcomes"])
@@ -171,7 +174,7 @@ class Cluster:
         except (ValueError, TypeError, KeyError) as error:
             self._parts.say("warning", f"the cluster agent said what cannot be read: {error!r}")
             return
-        self._word, self._heard_at = word, self._parts.now()
+        self._word, self._heard_at, self._ahead = word, self._parts.now(), ahead
         self.balanced.hear(word)
         if self._heard_at - self._said_at > PAUSED:
             # This daemon was stopped: what the dead-man has killed since then has to arrive before anything starts.
@@ -259,7 +262,8 @@ class Cluster:
         self._tell_trees()
 
     def _say_beat(self) -> None:
-        if self._dead_man is not None and self._dead_man.send(f"beat {self._believed:.3f}".encode()):
+        sent = time.clock_gettime(time.CLOCK_BOOTTIME)
+        if self._dead_man is not None and self._dead_man.send(f"beat {self._believed:.3f} {sent:.6f}".encode()):
             self._unanswered += 1
             self._said_at = self._parts.now()
             self._dead_man.send(b"trees")  # to be answered
@@ -358,14 +362,13 @@ class Cluster:
         The dead-man then keeps the end that it knows, and kills at once what it does not know."""
         if self._dead_man is None:
             return
-        ahead = time.clock_gettime(time.CLOCK_BOOTTIME) - self._parts.now()
         mark = f"{MARK}={self._mark(epoch)}"
         descriptors: list[int] = []
         with suppress(OSError):
             if group:
                 descriptors.append(os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self._known.setdefault((name, epoch), False)
-        moment = 0.0 if kill_at is None else kill_at + ahead
+        moment = 0.0 if kill_at is None else kill_at + self._ahead
         self._dead_man.send(f"watch {name} {epoch} {moment:.6f} {mark}".encode(), descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -383,6 +386,10 @@ _OWN_TO_A_HOST: dict[str, Any] = {
     "extra_groups": None,
 }
 """What the rules of the same file are without: it may differ by host."""
+
+
+def _ahead(parts: Parts) -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - parts.now()
 
 
 def told_by(word: ClusterWord, ahead: float) -> Told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -154,11 +155,14 @@ def test_an_agent_of_an_earlier_build_is_followed(parts: Parts, dead_man: DeadMa
 def test_the_daemon_is_believed_before_a_tree_is_watched(
     parts: Parts, dead_man: DeadMan, agent: Callable[[float], None]
 ) -> None:
-    assert dead_man.heard() == ["beat 9.000", "trees"]
+    began = time.clock_gettime(time.CLOCK_BOOTTIME)
+    beat, trees = dead_man.heard()
+    assert (beat.split()[:2], trees) == (["beat", "9.000"], "trees")
+    assert float(beat.split()[2]) <= began, "a dead-man that reads it late believes this daemon no longer"
     agent(0.0)  # no session yet: that is no reason to be believed for no time
     assert [one.split()[0] for one in dead_man.heard()] == ["watch"]
     agent(3.0)
-    assert dead_man.heard()[0] == "beat 3.000"
+    assert dead_man.heard()[0].startswith("beat 3.000 ")
 
 
 def test_a_new_dead_man_hears_the_beat_first(
@@ -171,6 +175,22 @@ def test_a_new_dead_man_hears_the_beat_first(
     after = DeadMan(tmp_path)
     parts.later()
     assert [one.split()[0] for one in after.heard()] == ["beat", "trees", "watch"]
+    after.close()
+
+
+def test_a_lease_gets_no_new_time_by_a_sleep_of_the_host(
+    parts: Parts, dead_man: DeadMan, agent: Callable[[float], None], tmp_path: Path
+) -> None:
+    """CLOCK_BOOTTIME counts meanwhile, CLOCK_MONOTONIC does not."""
+    agent(9.0)
+    dead_man.heard()
+    dead_man.close()
+    parts.turn()
+    after = DeadMan(tmp_path)
+    _, knock = parts.timers.pop(0)
+    parts.moment -= 300.0
+    knock()
+    assert float(after.heard()[-1].split()[3]) == pytest.approx(1e9, abs=1.0)
     after.close()
 
 

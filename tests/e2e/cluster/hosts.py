@@ -16,8 +16,8 @@ from supervisor.errors import SupervisorError
 from tests.doubles.zookeeper_servers import Ensemble
 from tests.e2e.conftest import ROOT, Daemon, alive
 
-SESSION, TICK, MARGIN, STOP = 4.0, 0.5, 1.0, 0.5
-"""Seconds: of a session, of ZooKeeper's ticks, of lease.MARGIN, and of an orderly stop."""
+SESSION, CONTACT, TICK, MARGIN, STOP = 4.0, 0.3, 0.5, 1.0, 0.5
+"""Seconds: of a session, between contacts, of ZooKeeper's ticks, of lease.MARGIN, and of an orderly stop."""
 LONGEST = 45.0
 """Seconds that a test waits for anything."""
 PARTS = ("cluster-agent", "cluster-deadman")
@@ -39,7 +39,7 @@ class Host(Daemon):
         """Write its file."""
         self.write(
             f'[cluster]\nhosts = "{self.hosts}"\nnode = "{self.node}"\nsession_timeout = "{self.session:g}s"\n'
-            f'contact_interval = "300ms"\nrequest_timeout = "{175 * self.session:.0f}ms"\n'
+            f'contact_interval = "{1000 * CONTACT:.0f}ms"\nrequest_timeout = "{175 * self.session:.0f}ms"\n'
             f'tick_time = "{1000 * TICK:.0f}ms"\n'
             f'labels = {{ rack = "r-{self.node}" }}\n{more}\n{services}'
         )
@@ -174,4 +174,17 @@ def children(pid: int) -> list[int]:
         return []
 
 
-__all__ = ["LONGEST", "MARGIN", "PARTS", "SESSION", "STOP", "TICK", "Host", "Hosts", "alive", "boottime", "figure"]
+__all__ = [
+    "CONTACT",
+    "LONGEST",
+    "MARGIN",
+    "PARTS",
+    "SESSION",
+    "STOP",
+    "TICK",
+    "Host",
+    "Hosts",
+    "alive",
+    "boottime",
+    "figure",
+]

@@ -17,7 +17,7 @@ from scripts.tools.bench.ports import free_port
 from supervisor.core.cluster.requests import Node
 from tests.doubles.documented import check_document
 from tests.doubles.zookeeper_user import User
-from tests.e2e.cluster.hosts import LONGEST, SESSION, Host, Hosts, boottime, figure
+from tests.e2e.cluster.hosts import CONTACT, LONGEST, SESSION, Host, Hosts, boottime, figure
 
 
 def told(host: Host, of: Host) -> dict[str, Any]:
@@ -173,6 +173,21 @@ def test_a_host_at_rest_writes_its_contact_and_nothing_else(hosts: Hosts, user: 
         if records != written()[1]:  # what came before has just been written
             contacts, records = written()
         assert boottime() < deadline
+    _tell_requests(hosts["a"], hosts)
+
+
+def _tell_requests(host: Host, hosts: Hosts) -> None:
+    """How many requests a host sends in ten contact intervals, its pings among them, by the server's own count."""
+    session = host.word()["engine"]["session"]
+
+    def received() -> int:
+        asked = hosts.ensemble.servers[0].ask("cons")
+        return int(re.search(rf"recved=(\d+),sent=\d+,sid=0x{session},", asked)[1])  # type: ignore[index]
+
+    first, began = received(), boottime()
+    host.until(lambda word: word["at"] > began + 10 * CONTACT)
+    count, seconds = received() - first, boottime() - began
+    figure(f"a host at rest: {count} requests in {seconds:.1f} s with a contact_interval of {CONTACT} s")
 
 
 def test_what_is_known_stays_shown_without_zookeeper(hosts: Hosts) -> None:

@@ -174,7 +174,7 @@ class Daemon(Process):
                 self._watch_leases(self.gate.told)
             self._tell_trees()
         if self._dead_man is not None:
-            self._say("beat", repr(self._believed))
+            self._say("beat", repr(self._believed), repr(self.host.now()))
         self._beat_at = now + (0.1 if self._dead_man is None else BEAT)
 
     def _say(self, *words: str) -> None:

@@ -36,7 +36,7 @@ class Tree(REAL.Tree):  # type: ignore[misc,name-defined]
             if (tree.name, tree.epoch) == (self.name, self.epoch):
                 tree.kill()
 
-    def gone(self) -> bool:
+    def empty(self) -> bool:
         return all((tree.name, tree.epoch) != (self.name, self.epoch) for tree in self.host.trees)
 
 
@@ -45,6 +45,9 @@ class DeadMan(REAL.DeadMan):  # type: ignore[misc,name-defined]
         self.trees: dict[tuple[str, int], Any] = {}
         self.believed_until = 0.0
         self.process = process
+
+    def marked(self, marks: object) -> dict[str, list[int]]:
+        return {}
 
     def tell(self, text: str) -> None:
         for client in (self.process.host.daemon, self.process.host.agent):
