@@ -251,14 +251,14 @@ TOOLS_MAY_IMPORT: dict[str, set[str]] = {
     "fuzz": {"adapters", "config", "core", "errors", "last_directories"},
     "imports": {"config.importers"},
     "mutation": set(),
-    "programs": {PROCFS, "cli.main", "client", "config.units", "core.text", "errors", "programs"},
+    "programs": {PROCFS, "cli.main", "client", "core.text", "errors", "programs"},
 }
 """The same for the packages of scripts/tools: what each may import of `supervisor`.  None imports another, but for
 SHARED."""
 
 SHARED = (
-    "scripts.tools.bench.ports", "scripts.tools.chaos.pressure", "scripts.tools.chaos.private_daemon",
-    "scripts.tools.programs.supervised_file",
+    "scripts.tools.arguments", "scripts.tools.bench.ports", "scripts.tools.chaos.pressure",
+    "scripts.tools.chaos.private_daemon", "scripts.tools.programs.supervised_file",
 )  # fmt: skip
 
 ONE_ROOM_EACH = {"kazoo": "adapters.zookeeper", "fabric": "fleet", "paramiko": "fleet", "invoke": "fleet"}

@@ -7,12 +7,14 @@ import random
 import signal
 import subprocess
 import time
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from scripts.tools.arguments import duration
 from scripts.tools.chaos.cluster import Cluster, Host
 from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, UNSEEN, WENT_ON, figures, main, together, verdict
 from scripts.tools.chaos.cluster_observer import Observer, Run
@@ -96,12 +98,33 @@ def test_reports_in_files_are_added_up(tmp_path: Path, capsys: pytest.CaptureFix
     files = [tmp_path / name for name in ("one", "several", "killed")]
     for file, report in zip(files, (one, together([one, one | {"seed": 7}]), killed), strict=True):
         file.write_text(json.dumps(report))
-    assert main(map(str, files)) == 1
+    assert main([str(file) for file in files]) == 1
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "8 random faults on three hosts, 16 runs of slots: 1 violations, 0 late"
     assert told[-2].startswith("part killed, stopped or starved") and "in 8 of 8" in told[-2]
     assert told[-1] == "VIOLATION: seed 2: two at a time"
     assert main([str(files[0])]) == 0
+
+
+@pytest.mark.parametrize("text", [None, "no JSON", "[]", "{}", '{"report": {"faults": 1}}'])
+def test_a_file_without_a_report_is_named(text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "other.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit, match="2"):
+        main([str(file)])
+    assert f"{file} has no report" in capsys.readouterr().err
+
+
+def test_figures_of_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "required: FILE" in capsys.readouterr().err
+
+
+def test_a_time_that_cannot_be_read_is_answered_with_what_to_write() -> None:
+    with pytest.raises(ArgumentTypeError, match=r"write .* \(units: ms s m h d\)"):
+        duration("4 seconds")
 
 
 @pytest.mark.parametrize("session", [3.4, 4.0, 10.0, 60.0])

@@ -24,11 +24,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.tools.arguments import duration
 from scripts.tools.bench.ports import free_port
 from supervisor.adapters.linux import procfs
 from supervisor.client import Client
 from supervisor.config.source.locate import locations
-from supervisor.config.units import parse_duration
 from supervisor.core.model.documents import Event
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -335,7 +335,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("-f", "--file", help="the services.toml of a running daemon; else one is started")
     parser.add_argument(
-        "--for", dest="seconds", type=parse_duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
+        "--for", dest="seconds", type=duration, metavar="TIME", help="30m, 90s … [60s; --soak: no limit]"
     )
     parser.add_argument("--rounds", type=int, help="so many faults instead of a time")
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"[{','.join(FAULTS)}]")
@@ -391,10 +391,10 @@ def main() -> int:
     )
     parser.add_argument(
         "--session",
-        type=parse_duration,
+        type=duration,
         default=10.0,
         metavar="TIME",
-        help="with --cluster: of a ZooKeeper session; all other times follow from it, at least 3.4s [10s]",
+        help="with --cluster: length of a ZooKeeper session, at least 3.4s; the other times follow from it [10s]",
     )
     parser.add_argument(
         "--suspicion",

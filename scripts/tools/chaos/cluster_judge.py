@@ -6,11 +6,12 @@ printed, or a `seen.json` from the folder of a cluster whose process was killed.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +100,24 @@ def tell_figures(report: JSON, say: Callable[[str], None]) -> None:
         say(f"LATE: {text}")
 
 
-def main(files: Iterable[str]) -> int:
+def read(file: str) -> JSON:
+    """The report in a file.  ArgumentTypeError where there is none."""
+    try:
+        found: JSON = json.loads(Path(file).read_text())
+        report: JSON = found.get("report", found)
+        together([report])
+    except (OSError, ValueError, AttributeError, LookupError, TypeError) as error:
+        raise argparse.ArgumentTypeError(f"{file} has no report: {error!r}") from error
+    return report
+
+
+def main(arguments: Sequence[str]) -> int:
     """Print the figures of these reports; 1: there was a violation, or something late."""
-    found = [json.loads(Path(file).read_text()) for file in files]
-    whole = together(one.get("report", one) for one in found)
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.tools.chaos.cluster_judge", description="Adds up the reports of several runs."
+    )
+    parser.add_argument("reports", nargs="+", type=read, metavar="FILE", help="output of --json, or a seen.json")
+    whole = together(parser.parse_args(arguments).reports)
     tell_figures(whole, print)
     for text in whole["violations"]:
         print(f"VIOLATION: {text}")

@@ -22,13 +22,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from scripts.tools.arguments import duration
 from scripts.tools.programs.book_file import put_seen
 from scripts.tools.programs.manager import adopt_orphans, heed_signals
 from scripts.tools.programs.measure import NotUp, measure
 from scripts.tools.programs.supervise import supervise
 from scripts.tools.programs.supervised_file import keep, keep_load, summary
 from scripts.tools.programs.under_load import under_load
-from supervisor.config.units import parse_duration
 from supervisor.core.text.nearest import did_you_mean
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def main() -> int:
     )
     parser.add_argument(
         "--under-load",
-        type=parse_duration,
+        type=duration,
         metavar="TIME",
         help="run all at once for so long beside busy loops, each from what `supervisor init -- COMMAND` writes: "
         "none may be ended",
