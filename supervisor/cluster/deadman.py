@@ -37,7 +37,7 @@ DYING, AFTERWARDS, QUIET = 0.02, 0.25, 0.5
 """Seconds between two looks: while a killed tree ends; until the daemon forgets it; and at most otherwise."""
 LARGEST = 4096
 ENVIRONMENT = bytearray(64 * 1024)
-"""A part of that of the process that is looked at.  What a kill needs of memory is there before it is needed."""
+"""Buffer for a part of the environment of a process.  It exists from the start, so that a kill needs no new memory."""
 
 
 class Tree:
@@ -331,8 +331,8 @@ def _watchdog() -> Callable[[bytes], None]:
 def stand_firm() -> None:
     """Lock the memory and run before others, as far as that is allowed.
 
-    In real time only the kernel's own threads come before it.  Where that is refused, it has the largest share that
-    there is, also of its session, by which the kernel shares processors first (autogroup)."""
+    In real time only the kernel's own threads come before it.  Where that is refused, it takes nice -20, also for its
+    session, because the kernel divides the processors among sessions first (autogroup)."""
     try:
         first = posix.sched_get_priority_max(posix.SCHED_FIFO) - 1
         posix.sched_setscheduler(0, posix.SCHED_FIFO, posix.sched_param(first))

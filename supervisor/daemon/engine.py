@@ -23,7 +23,7 @@ from supervisor.core.services.deadlines import LOOK_AHEAD
 from supervisor.core.services.service_set import ServiceSet
 
 TURN_BUDGET = 0.02
-"""Seconds of carrying out actions after which the event loop polls again, and of a turn in which little can arrive."""
+"""Seconds that actions may take before the event loop polls again, and for which what was read is recent."""
 
 
 class World(Protocol):

@@ -61,8 +61,8 @@ class Followers:
         """The watchers that take parts and need everything, because instances may have come or gone."""
 
     def watch(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Follow events, output or status; returns the function that ends it.  Usage is sampled while the status is
-        followed by one that is told it."""
+        """Follow events, output or status; returns the function that ends it.  CPU and memory are sampled while the
+        status is followed by a subscriber that is not `for_order`."""
         parts = self._parts
         ends: list[Callable[[], None]] = []
         names = set(

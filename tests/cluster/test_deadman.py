@@ -126,7 +126,7 @@ def test_the_daemons_word_is_needed_too(dead_man: DeadMan, marked: Callable[[str
 
 
 def test_a_beat_counts_from_its_sending(dead_man: DeadMan, marked: Callable[[str], subprocess.Popen[bytes]]) -> None:
-    """Which a dead-man that stood still reads late; the daemon may have died right after it."""
+    """A dead-man that stood still reads it late; the daemon may have died right after it."""
     sleeper = marked("SUPERVISOR_LEASE=x:7")
     dead_man.say(f"beat 600 {now() - 601}")
     dead_man.say(f"watch beat 7 {now() + 600} SUPERVISOR_LEASE=x:7")
@@ -136,7 +136,7 @@ def test_a_beat_counts_from_its_sending(dead_man: DeadMan, marked: Callable[[str
 
 @pytest.mark.parametrize("size", [1, 65_510, 65_511, 65_512, 65_530, 65_535, 65_536, 65_540, 200_000])
 def test_a_mark_is_found_in_a_long_environment(size: int) -> None:
-    """Which is read in parts: also where the mark stands across two of them, and never by its first part alone."""
+    """It is read in parts; the mark may stand across two of them, and a mark that only begins alike is not found."""
     with subprocess.Popen(
         [sys.executable, "-S", "-c", "import sys; print(flush=True); sys.stdin.read()"],
         env={f"V{n}": "v" * min(100_000, size - n) for n in range(0, size, 100_000)} | {"SUPERVISOR_LEASE": "x:77"},
@@ -153,7 +153,7 @@ def test_a_mark_is_found_in_a_long_environment(size: int) -> None:
 def test_all_control_groups_are_killed_before_a_look_at_the_processes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Which takes time on a busy host: it would be missing to the second tree."""
+    """The look takes time on a busy host, by which the second tree would outlive its lease."""
     man = deadman.DeadMan(str(tmp_path / "d.sock"))
     order: list[str] = []
 

@@ -1,6 +1,6 @@
 """Measures what it costs to watch: thousands of beats a second, hundreds of http probes, and a dashboard.
 
-Of supervisors only this one is measured, an earlier commit of it, and of beats what else watches them.
+This supervisor is measured, and an earlier commit of it; for beats also each other peer that watches them.
 """
 
 from __future__ import annotations

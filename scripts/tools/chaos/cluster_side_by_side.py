@@ -1,5 +1,5 @@
-"""Several clusters of three hosts side by side, each a process of its own with a seed of its own: one fault takes two
-and a half sessions, and mostly waits."""
+"""Several clusters of three hosts side by side, each a process of its own with a seed of its own: a fault mostly
+waits."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def operation(route: Route) -> JSON:
         resume = "resume after the event of this id"
         schema = {"type": "integer"}
         parameters.append({"name": "Last-Event-ID", "in": "header", "description": resume, "schema": schema})
-        purpose = "of a command that waits for its order: more streams are open to it, and no CPU and memory are told"
+        purpose = "of a command that waits for its order: more streams may be open, and the rows have no CPU and memory"
         kinds: JSON = {"type": "string", "enum": ["order"]}
         parameters.append({"name": PURPOSE, "in": "header", "description": purpose, "schema": kinds})
         changes = "take `changes` after the first `status`: only the rows that changed"

@@ -37,8 +37,8 @@ class Subscriber:
     The daemon filters by `topics` ("events", "status", "logs") and `services` (services, instances or groups; empty:
     all). It calls `on_status` with what `Daemon.make_status(services)` makes: at once, every `interval` seconds, and
     soon after a transition. Then it calls `on_part`, where that is given, with the rows of the instances that changed;
-    if that returns False, everything follows.  `for_order`: a command that waits for its order; its rows need not tell
-    the usage of CPU and memory, and come sooner.
+    if that returns False, everything follows.  `for_order`: a command that waits for its order; its rows need not have
+    CPU and memory, and come sooner.
     """
 
     topics: frozenset[str]

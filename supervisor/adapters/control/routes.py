@@ -31,7 +31,7 @@ MOST_STREAMS = 32
 RESERVED_STREAMS = 16
 """Streams beyond that which only commands that wait for their order may open, so that followers cannot hinder them."""
 PURPOSE = "supervisor-purpose"
-"""Header of a stream that a command opens to wait for its order; its value is `order`.  It is not told usage."""
+"""Header of a stream that a command opens to wait for its order; its value is `order`.  Rows have no CPU and memory."""
 DEADLINE = "supervisor-deadline"
 """Header of an order: the time by CLOCK_MONOTONIC until which its client waits. It is not carried out later."""
 LONGEST = 366 * 86_400.0

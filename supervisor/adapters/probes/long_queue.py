@@ -1,10 +1,11 @@
 """Makes a Unix datagram socket whose queue is long although net.unix.max_dgram_qlen is short.
 
-The kernel lets a sender wait when so many datagrams are unread, eleven where no systemd has set that.  A daemon then
-wakes up for each eleven beats, and services wait for it.  The limit belongs to the network namespace in which a socket
-was made, and a Unix socket with a path can be reached from all of them.  So root makes the socket in a network
+A sender waits while the queue is full: with eleven datagrams where the setting is the kernel's default, 10.  A daemon
+then wakes up for each eleven beats, and services wait for it.  The limit belongs to the network namespace in which a
+socket was made, and a Unix socket with a path can be reached from all of them.  So root makes the socket in a network
 namespace of its own, with a longer queue: in a thread, which ends after that; no process runs in that namespace.  It
-takes half a millisecond and 0.2 MB of the kernel's memory.  Who is not root gets an ordinary socket.
+takes half a millisecond and 0.2 MB of the kernel's memory.  Without CAP_SYS_ADMIN, or where /proc/sys cannot be
+written, as in most containers, the socket is an ordinary one.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@ carries descriptors is taken by another process, because closing them can block 
 
 A single datagram is read at once.  Where they come so fast that waking up for each is most of their cost, they are
 collected for some milliseconds and read together; their times of arrival stay exact, and before a silence is judged
-what has arrived is read (`drain`).  The kernel queues many of them meanwhile, where the daemon is root or systemd has
-set that (long_queue.py).
+what has arrived is read (`drain`).  Meanwhile the kernel queues them, as many as long_queue.py says.
 
 The socket's mode is 0666, because services may run as other users.  Access is limited by its directory: 0700 where all
 services run as the daemon's user, 0711 where one does not or may change it.  Messages of foreign processes are

@@ -38,10 +38,10 @@ KNOWN_AFTER = 1.0
 TOGETHER = 0.1
 """Seconds by which that is done earlier for those that are spawned soon after another."""
 RESUME_AFTER = 0.1
-"""Seconds from a stop signal to the look at what is stopped in the tree.  Most trees have ended by then.  While others
-end, the look waits longer."""
+"""Seconds from a stop signal until stopped processes of the tree are looked for.  Most trees have ended by then.  While
+other trees end, the look is postponed."""
 RESUME_WITHIN = 1.0
-"""Seconds after which it does not wait for that."""
+"""Seconds after a stop signal for which it can be postponed."""
 AGAIN_AFTER = 0.005
 """Seconds until ends are looked at again that have to wait."""
 PARENT_REAPS_WITHIN = 1.5
@@ -75,7 +75,7 @@ class ProcessTable:
         """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
         self._reaped: deque[tuple[Process, int, Status]] = deque()
         self._resuming: deque[tuple[float, Process]] = deque()
-        """Those in whose trees what is stopped is to go on, and since when they wait for that."""
+        """Main processes whose trees are still to be looked at, each with the time since which it waits."""
         self._last_end = 0.0
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
@@ -209,8 +209,8 @@ class ProcessTable:
     def deliver(self, instance: str, number: int, *, tree: bool = False) -> None:
         """Send signal `number`, then SIGCONT to all that is stopped: a stopped process takes no other signal.
 
-        Where the main process lives, it goes on at once, and what else is stopped in its tree a moment later: to look
-        for that takes longer than all the rest of a stop, and most trees have ended by then."""
+        Where the main process lives, it is continued at once, and other stopped processes of its tree RESUME_AFTER
+        later: to look for them takes longer than all the rest of a stop, and most trees have ended by then."""
         self.signal(instance, number, tree=tree)
         process = self.by_instance.get(instance)
         if process is None:
@@ -231,7 +231,7 @@ class ProcessTable:
         self._resuming.append((self._loop.now(), process))
 
     def _resume(self) -> None:
-        """Let go on what is stopped in trees that have been signalled and have not ended."""
+        """Continue the stopped processes of trees that have been signalled and have not ended."""
         now, later = self._loop.now(), []
         latest = now - (RESUME_AFTER if now - self._last_end >= RESUME_AFTER else RESUME_WITHIN)
         ending = {process for process, *_ in (*self._exits, *self._reaped)}
