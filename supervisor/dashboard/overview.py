@@ -168,7 +168,8 @@ class Overview(Screen[object]):
         size = "large" if width >= 160 and height >= 40 else "medium" if width >= 100 and height >= 30 else "small"
         if not self.has_class(f"-{size}"):
             self.remove_class("-small", "-medium", "-large").add_class(f"-{size}")
-            self._show_pane("log")
+            if not self._has_pane:
+                self._show_pane("log")
         self._bound_table()
         self.call_after_refresh(self._arranged)
 
@@ -185,7 +186,12 @@ class Overview(Screen[object]):
     @property
     def _alone(self) -> bool:
         """The table has the screen for itself."""
-        return not any(self.has_class(f"-pane-{pane}") for pane in PANES) and self.has_class("-small")
+        return not self._has_pane and self.has_class("-small")
+
+    @property
+    def _has_pane(self) -> bool:
+        """A pane was chosen; a large terminal shows the others as well."""
+        return any(self.has_class(f"-pane-{pane}") for pane in PANES)
 
     def _show_pane(self, pane: str) -> None:
         self.remove_class(*(f"-pane-{p}" for p in PANES))

@@ -35,6 +35,10 @@ def shown(stage: Stage, words: str) -> bool:
     return words in stage.screen()
 
 
+def is_laid_out_for(overview: Overview, size: tuple[int, int]) -> bool:
+    return (overview.size.width, overview.size.height) == size
+
+
 def away(overview: Overview, pane: Widget) -> bool:
     return not pane.display and overview.focused is overview.table
 
@@ -54,6 +58,33 @@ def test_panes_come_and_go_by_key_on_a_small_terminal() -> None:
             assert sum(p.display for p in (overview.detail, overview.log_pane, overview.feed)) == 1
             await stage.press(key)
             await stage.until(partial(away, overview, pane), "away")
+
+    play(scene, size=(80, 24))
+
+
+def test_a_chosen_pane_stays_at_another_size_of_the_terminal() -> None:
+    async def scene(stage: Stage) -> None:
+        overview = stage.overview
+        await stage.press("e")
+        await stage.until(partial(focused, overview, overview.feed), "the events")
+        for size in ((80, 24), (200, 60), (120, 40)):
+            await stage.pilot.resize_terminal(*size)
+            await stage.until(partial(is_laid_out_for, overview, size), f"the layout of {size}")
+            await stage.until(partial(focused, overview, overview.feed), f"the events at {size}")
+        assert not overview.log_pane.display
+
+    play(scene, size=(120, 40))
+
+
+def test_a_terminal_that_gets_room_for_a_pane_shows_the_log() -> None:
+    async def scene(stage: Stage) -> None:
+        overview = stage.overview
+        await stage.press("e")
+        await stage.until(partial(focused, overview, overview.feed), "the events")
+        await stage.press("e")
+        await stage.until(partial(away, overview, overview.feed), "no pane")
+        await stage.pilot.resize_terminal(120, 40)
+        await stage.until(lambda: overview.log_pane.display, "the log")
 
     play(scene, size=(80, 24))
 
