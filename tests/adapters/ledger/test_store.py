@@ -213,6 +213,28 @@ def test_snapshots_and_meta_are_kept_replaced_and_removed(bench: Bench) -> None:
     assert (again.get_meta("boot_id"), again.get_meta("other")) == ("y", None)
 
 
+def test_a_state_can_be_made_when_it_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, so that the states of thousands are not in memory at once."""
+    made: list[str] = []
+    encoded = ledger_module.encode
+    monkeypatch.setattr(
+        ledger_module, "encode", lambda value: (made.append(f"wrote {value['pid']}"), encoded(value))[1]
+    )
+    states: dict[str, Any] = {"a": {"pid": 1}, "b": {"pid": 2}, "c": None}
+    bench.ledger.save("c", {"pid": 0})
+    bench.ledger.flush()
+    made.clear()
+    for name in states:
+        bench.ledger.save(name, lambda name=name: (made.append(f"made {name}"), states[name])[1])
+    assert made == []
+    assert bench.ledger.load() == {"a": {"pid": 1}, "b": {"pid": 2}}, "also before it is written"
+    made.clear()
+    states["b"] = {"pid": 3}
+    bench.ledger.flush()
+    assert made == ["made a", "wrote 1", "made b", "wrote 3", "made c"]
+    assert bench.ledger.load() == {"a": {"pid": 1}, "b": {"pid": 3}}
+
+
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "ledger.db"
     path.parent.mkdir()
