@@ -702,19 +702,6 @@ def test_a_plan_with_every_key() -> None:
     assert plain(to_plain(EVERY_FIELD)) == EVERY_KEY
 
 
-def test_equal_parts_of_services_are_one_object() -> None:
-    """`restart` and `log` of thousands of services are mostly the same."""
-    services = [
-        {"name": name, "command": ["true"], "restart": {"max_restarts": 7}, "log": {"keep": 3}} for name in "ab"
-    ]
-    services.append({"name": "c", "command": ["true"], "restart": {"max_restarts": 8}})
-    folder = {"name": "x", "runtime_dir": "/r", "state_dir": "/s"}
-    a, b, c = from_plain(Plan, {"supervisor": folder, "services": services, "path": "/f"}).services
-    assert a.restart is b.restart and a.log is b.log
-    assert (c.restart.max_restarts, a.restart.max_restarts) == (8, 7)
-    assert a is not b
-
-
 @pytest.mark.parametrize("kind", DEFAULTS, ids=lambda kind: kind.__name__)
 def test_what_a_key_that_is_left_out_means(kind: type) -> None:
     """What equals its default is not written, so another version must have the same default."""

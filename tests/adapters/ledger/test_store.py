@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import pytest
 
 from supervisor.adapters.ledger import maintenance as ledger_upkeep
 from supervisor.adapters.ledger import store as ledger_module
+from supervisor.adapters.ledger.entry import encode
 from supervisor.adapters.ledger.store import EventQuery, Ledger, read_only
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
@@ -216,16 +218,22 @@ def test_snapshots_and_meta_are_kept_replaced_and_removed(bench: Bench) -> None:
 def test_a_state_can_be_made_when_it_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, so that the states of thousands are not in memory at once."""
     made: list[str] = []
-    encoded = ledger_module.encode
-    monkeypatch.setattr(
-        ledger_module, "encode", lambda value: (made.append(f"wrote {value['pid']}"), encoded(value))[1]
-    )
+
+    def encoded(value: Any) -> str:
+        made.append(f"wrote {value['pid']}")
+        return encode(value)
+
+    def state(name: str) -> Any:
+        made.append(f"made {name}")
+        return states[name]
+
+    monkeypatch.setattr(ledger_module, "encode", encoded)
     states: dict[str, Any] = {"a": {"pid": 1}, "b": {"pid": 2}, "c": None}
     bench.ledger.save("c", {"pid": 0})
     bench.ledger.flush()
     made.clear()
     for name in states:
-        bench.ledger.save(name, lambda name=name: (made.append(f"made {name}"), states[name])[1])
+        bench.ledger.save(name, partial(state, name))
     assert made == []
     assert bench.ledger.load() == {"a": {"pid": 1}, "b": {"pid": 2}}, "also before it is written"
     made.clear()
