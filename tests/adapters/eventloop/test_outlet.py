@@ -77,13 +77,13 @@ def test_what_is_said_of_many_alike_is_worded_once(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(console_log, "phrase", wording)
     log = ConsoleLog("human", lambda: Outlet(writer))
-    for number, cause, detail in (
-        (1, "stopped-by-user", {"by": {"user": "root"}}),
-        (2, "stopped-by-user", {"by": {"user": "root"}}),
-        (3, "stopped-by-user", {"by": {"user": "ann"}}),
-        (4, "shutdown", {"by": {"user": "ann"}}),
+    for number, cause, by in (
+        (1, "stopped-by-user", {"user": "root"}),
+        (2, "stopped-by-user", {"user": "root"}),
+        (3, "stopped-by-user", {"user": "ann"}),
+        (4, "shutdown", {"user": "ann"}),
     ):
-        event = fake_client.event(number, f"web@{number}", "running", "stopping", cause, **detail)
+        event = fake_client.event(number, f"web@{number}", "running", "stopping", cause, by=by)
         log.event(event, "here" if number == 2 else "")
     said = [line.partition("stopping ")[2] for line in os.read(reader, 65536).decode().splitlines()]
     assert said == [
