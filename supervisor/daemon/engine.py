@@ -22,6 +22,10 @@ from supervisor.core.services.service_set import ServiceSet
 TURN_BUDGET = 0.02
 """Seconds of carrying out actions after which the event loop polls again."""
 
+SOON = LOOK_AHEAD / 2
+"""Seconds before a deadline in which a turn moves it where beats have postponed it.  Less than `LOOK_AHEAD`, so that
+many are moved together and not some in every turn."""
+
 
 class World(Protocol):
     """What the engine needs of everything outside."""
@@ -113,7 +117,7 @@ class Engine:
             actions += self.service_set.stalled(stall, now)
         actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
-        if deadline is not None and deadline <= now + LOOK_AHEAD:
+        if deadline is not None and deadline <= now + SOON:
             if deadline <= now:
                 self.world.listen()
                 actions += self._drain_inbox(now)

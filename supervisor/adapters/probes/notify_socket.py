@@ -78,7 +78,7 @@ class NotifySocket:
         self._view = memoryview(self._buffer)
         self._empty_at = self._heard_at = loop.now()
         self._batch_timer: Timer | None = None
-        self._hurried_until = 0.0
+        self._hurried_until = self._batch = self._wait = self._longest = 0.0
         self._socket = _inherited(inherited, path) or _bound(path)
         self._expect(queue_length(self._socket))
         self._plain = PlainDatagrams(self._socket)
