@@ -22,7 +22,7 @@ from supervisor.core.services.service_set import ServiceSet
 TURN_BUDGET = 0.02
 """Seconds of carrying out actions after which the event loop polls again."""
 
-SOON = LOOK_AHEAD / 2
+SOON = 0.9 * LOOK_AHEAD
 """Seconds before a deadline in which a turn moves it where beats have postponed it.  Less than `LOOK_AHEAD`, so that
 many are moved together and not some in every turn."""
 

@@ -131,7 +131,7 @@ def test_a_deadline_that_beats_have_postponed_wakes_nobody() -> None:
     host.engine.turn()
     early = host.wake
     assert early is not None
-    for left, moved in ((0.9 * LOOK_AHEAD, False), (SOON / 2, True)):
+    for left, moved in ((0.95 * LOOK_AHEAD, False), (SOON / 2, True)):
         host.now = early - left
         host.engine.post("beating", ev.Heartbeat(beating.incarnation, host.now))
         host.engine.turn()
