@@ -202,6 +202,8 @@ class Effects:
                 with kept_free(WATCHED if parts.reserve else 0):  # else it runs, and its start time cannot be recorded
                     pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors, names)
                 parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+                if spec.notifies:
+                    parts.notify.hurry()
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:

@@ -15,7 +15,7 @@ from supervisor.adapters.linux import procfs
 from supervisor.core.model import actions as act
 from supervisor.core.model.actions import Action, Goal, Record, State
 from supervisor.core.model.causes import Cause
-from supervisor.core.model.spec import ServiceSpec, ServiceType
+from supervisor.core.model.spec import ReadySpec, ServiceSpec, ServiceType
 from supervisor.daemon.effects import _PERFORM, AT_ONCE, Effects
 from supervisor.daemon.member_actions import MemberActions
 
@@ -143,3 +143,27 @@ def test_the_records_of_thousands_are_not_in_memory_at_once() -> None:
     assert done == [whole, whole, *["published"] * 2 * AT_ONCE, "1 written with 1 saved"]
     effects.finish()
     assert done.count("published") == many
+
+
+@pytest.mark.parametrize("notifies", [True, False])
+def test_the_readiness_of_a_process_that_was_started_is_read_soon(notifies: bool) -> None:
+    said: list[str] = []
+    ready = ReadySpec(notify=True) if notifies else None
+    instance = SimpleNamespace(spec=ServiceSpec(name="web", command=("true",), ready=ready))
+    parts: Any = SimpleNamespace(
+        ledger=LEDGER,
+        stored=None,
+        balancer=None,
+        reporter=None,
+        cluster=None,
+        reserve=0,
+        trees=None,
+        stream=lambda name: SimpleNamespace(child_fd=lambda: os.open(os.devnull, os.O_WRONLY), fd=-1, errors=None),
+        spawner=SimpleNamespace(remote=lambda spec: None, spawn=lambda *_: 7),
+        processes=SimpleNamespace(take=lambda *_: None),
+        notify=SimpleNamespace(hurry=lambda: said.append("hurry")),
+        engine=SimpleNamespace(post=lambda name, event: said.append(type(event).__name__)),
+        service_set=SimpleNamespace(instances={"web": instance}),
+    )
+    Effects(parts, lambda event: None).perform(act.Spawn("web", 1))
+    assert said == (["hurry", "Spawned"] if notifies else ["Spawned"])
