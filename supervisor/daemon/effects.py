@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from supervisor.daemon.member_actions import MemberActions
 
 OUTPUT_UNREAD = "the output of some services is not read, because no descriptor is free for it"
+AT_ONCE = 500
+"""Records that are written in one commit and kept until they are published, at most: those of thousands of services at
+once would be most of the memory that a daemon ever needs."""
 READ_OUTPUT_AGAIN = 5.0
 """Seconds until the pipe of an instance is opened again for which no descriptor was free."""
 
@@ -74,9 +77,14 @@ class Effects:
         dropped = parts.service_set.taken_dropped()
         if dropped:
             keep_without_ended(parts)
-        for name in {r.instance for r in records} | dropped:
-            parts.ledger.save(name, parts.snapshot(name))
-        self._append(records)
+        for begin in range(0, len(records), AT_ONCE):
+            some = records[begin : begin + AT_ONCE]
+            for name in {r.instance for r in some} | dropped:
+                parts.ledger.save(name, partial(parts.snapshot, name))
+            self._append(some)
+            dropped = set()
+            if len(self._unpublished) > AT_ONCE:
+                self._publish_all()
         if parts.previous_run.plan_behind:
             keep_plan_in_force(parts)
         if parts.on_demand is not None:
@@ -194,6 +202,8 @@ class Effects:
                 with kept_free(WATCHED if parts.reserve else 0):  # else it runs, and its start time cannot be recorded
                     pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors, names)
                 parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+                if spec.notifies:
+                    parts.notify.hurry()
         except OSError as error:
             parts.engine.post(name, ev.SpawnFailed(incarnation, _explain(error, spec.command[0])))
         except SupervisorError as error:

@@ -25,6 +25,10 @@ from supervisor.core.services.service_set import ServiceSet
 TURN_BUDGET = 0.02
 """Seconds that actions may take before the event loop polls again, and for which what was read is recent."""
 
+SOON = 0.9 * LOOK_AHEAD
+"""Seconds before a deadline in which a turn moves it where beats have postponed it.  Less than `LOOK_AHEAD`, so that
+many are moved together and not some in every turn."""
+
 
 class World(Protocol):
     """What the engine needs of everything outside."""
@@ -120,7 +124,7 @@ class Engine:
         actions += self._drain_inbox(now)
         deadline = self.service_set.deadline
         due_by = now if now <= self.heard + TURN_BUDGET else self.heard
-        if deadline is not None and deadline <= due_by + LOOK_AHEAD:
+        if deadline is not None and deadline <= due_by + SOON:
             if deadline <= due_by:
                 self.world.listen()
                 actions += self._drain_inbox(now)

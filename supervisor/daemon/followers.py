@@ -31,14 +31,14 @@ class MakeStatus(Protocol):
     """`Control.make_status`."""
 
     def __call__(
-        self, services: Sequence[str], done: Callable[[Status | SupervisorError], None], *, usage: bool
+        self, services: Sequence[str], done: Callable[[Status | SupervisorError], None], /, *, usage: bool
     ) -> None: ...
 
 
 class MakePart(Protocol):
     """`StatusView.status`."""
 
-    def __call__(self, services: Sequence[str], *, usage: bool) -> Status: ...
+    def __call__(self, services: Sequence[str], /, *, usage: bool) -> Status: ...
 
 
 class Followers:

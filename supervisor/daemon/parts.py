@@ -397,7 +397,7 @@ class Parts:
     def save(self, names: Iterable[str]) -> None:
         """Save these instances as they are now."""
         for name in names:
-            self.ledger.save(name, self.snapshot(name))
+            self.ledger.save(name, partial(self.snapshot, name))
         self.ledger.flush()
 
     def save_all(self) -> None:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -85,7 +85,7 @@ class Ledger:
         self._last = 0
         self._held: deque[Entry] = deque()
         self._lost = 0
-        self._snapshots: dict[str, JSON | None] = {}
+        self._snapshots: dict[str, JSON | Callable[[], JSON | None] | None] = {}
         self._meta: dict[str, str] = {}
         self._retry_at = 0.0
         self._now = 0.0
@@ -117,10 +117,11 @@ class Ledger:
         self.flush()
         return new
 
-    def save(self, name: str, snapshot: JSON | None) -> None:
+    def save(self, name: str, snapshot: JSON | Callable[[], JSON | None] | None) -> None:
         """Save the state of `name` for adoption after a restart of the daemon; None removes it.
 
-        It is written with the next `append` or `flush`. The caller must not change `snapshot` afterwards.
+        It is written with the next `append` or `flush`. The caller must not change `snapshot` afterwards. A function is
+        called when it is written: the states of thousands need not be in memory at once.
         """
         self._snapshots[name] = snapshot
 
@@ -177,10 +178,11 @@ class Ledger:
         """All snapshots by name."""
         found = self._ask(read_snapshots) or {}
         for name, snapshot in self._snapshots.items():
-            if snapshot is None:
+            made = _made(snapshot)
+            if made is None:
                 found.pop(name, None)
             else:
-                found[name] = snapshot
+                found[name] = made
         return found
 
     def get_meta(self, key: str) -> str | None:
@@ -191,16 +193,15 @@ class Ledger:
     def _write(self) -> None:
         db = self._connected()
         if self._held or self._snapshots or self._meta:
-            gone = [(name,) for name, snapshot in self._snapshots.items() if snapshot is None]
-            kept = [(name, encode(snapshot)) for name, snapshot in self._snapshots.items() if snapshot is not None]
+            gone: list[tuple[str]] = []
             db.execute("BEGIN IMMEDIATE")
             if self._held:
                 db.executemany(INSERT, (e.row for e in self._held))
             evidence = [(e.id, e.row[1], e.evidence) for e in self._held if e.evidence]
             if evidence:
                 db.executemany("INSERT OR REPLACE INTO evidence VALUES (?, ?, ?)", evidence)
-            if kept:
-                db.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", kept)
+            if self._snapshots:
+                db.executemany("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", self._encoded(gone))
             if gone:
                 db.executemany("DELETE FROM snapshots WHERE name = ?", gone)
             if self._meta:
@@ -208,6 +209,15 @@ class Ledger:
             db.execute("COMMIT")
             self._maintenance.written += len(self._held) or 1
         self._written()
+
+    def _encoded(self, gone: list[tuple[str]]) -> Iterator[tuple[str, str]]:
+        """The rows of the states that are to be saved, one by one; the names of the others are added to `gone`."""
+        for name, snapshot in self._snapshots.items():
+            found = _made(snapshot)
+            if found is None:
+                gone.append((name,))
+            else:
+                yield name, encode(found)
 
     def _written(self) -> None:
         count, lost = len(self._held), self._lost
@@ -366,3 +376,7 @@ class Ledger:
             else:
                 if self._later is not None:
                     self._schedule_maintenance()
+
+
+def _made(snapshot: JSON | Callable[[], JSON | None] | None) -> JSON | None:
+    return snapshot() if callable(snapshot) else snapshot

@@ -38,7 +38,8 @@ the descriptors that came with it are closed."""
 
 _MOST_PER_TURN = 256  # datagrams
 _FIRST_BATCH = 0.02  # seconds that datagrams are collected for, where gaps are shorter than that
-_LONGEST_BATCH = 0.04  # seconds, where few come even in that time
+_LONGEST_BATCH = 0.1  # seconds, where few come even in that time
+_HURRY = 5.0  # seconds after a start in which a batch is not longer than the first one, because READY=1 is awaited
 _SHORTEST_BATCH = 0.002  # seconds, where the kernel's queue is full before that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
@@ -76,6 +77,7 @@ class NotifySocket:
         self._view = memoryview(self._buffer)
         self._empty_at = self._heard_at = loop.now()
         self._batch_timer: Timer | None = None
+        self._hurried_until = self._batch = self._wait = self._longest = 0.0
         self._socket = _inherited(inherited, path) or _bound(path)
         self._expect(queue_length(self._socket))
         self._plain = PlainDatagrams(self._socket)
@@ -126,6 +128,14 @@ class NotifySocket:
         with suppress(OSError):
             os.unlink(self.path)  # noqa: PTH108
 
+    def hurry(self) -> None:
+        """A process was started that may soon send READY=1: collect for a short time only, for a while."""
+        now = self._loop.now()
+        self._hurried_until, self._wait = now + _HURRY, min(self._wait, self._batch)
+        if self._batch_timer is not None and self._batch_timer.when > now + self._batch:
+            self._batch_timer.cancel()
+            self._batch_timer = self._loop.call_at(now + self._batch, self._collect)
+
     def _expect(self, length: int) -> None:
         """Collect for as long as a queue of this length allows."""
         self._full = min(length, ROOM)
@@ -147,13 +157,13 @@ class NotifySocket:
         The next one is collected for half the time where there were more than one turn should read, or where senders
         filled the kernel's queue again while it was read, because they had waited.  Where there were few, it is
         collected for longer."""
-        count = self.read()
+        count, now = self.read(), self._loop.now()
         if count >= self._crowded:
             self._wait = max(self._wait / 2, _SHORTEST_BATCH)
         elif count < self._crowded / 4:
-            self._wait = min(self._wait * 2, self._longest)
+            self._wait = min(self._wait * 2, self._longest if now >= self._hurried_until else self._batch)
         if 1 < count < _MOST_PER_TURN:
-            self._batch_timer = self._loop.call_at(self._loop.now() + self._wait, self._collect)
+            self._batch_timer = self._loop.call_at(now + self._wait, self._collect)
             return
         self._batch_timer = None
         if count <= 1:

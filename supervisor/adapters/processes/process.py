@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.tree import Tree
@@ -12,11 +14,32 @@ class Process:
 
     `stat`: what /proc told of the main process when its pidfd was open; None where it has ended."""
 
-    __slots__ = ("incarnation", "instance", "main", "mark", "pid", "pidfd", "program", "settled", "start", "tree")
+    __slots__ = (
+        "_on_ready",
+        "incarnation",
+        "instance",
+        "main",
+        "mark",
+        "pid",
+        "pidfd",
+        "program",
+        "settled",
+        "start",
+        "tree",
+    )
 
     def __init__(
-        self, instance: str, incarnation: int, pid: int, pidfd: int, stat: Stat | None, tree: Tree, mark: int
+        self,
+        instance: str,
+        incarnation: int,
+        pid: int,
+        pidfd: int,
+        stat: Stat | None,
+        tree: Tree,
+        mark: int,
+        on_ready: Callable[[Process, int], None],
     ) -> None:
+        self._on_ready = on_ready
         self.instance = instance
         self.incarnation = incarnation
         self.pid = self.main = pid
@@ -28,6 +51,10 @@ class Process:
         self.mark = mark
         self.settled = not isinstance(tree, CgroupTree)
         """All that it forked before its move into its cgroup has been moved as well; always true without a cgroup."""
+
+    def ready(self, events: int) -> None:
+        """Its pidfd is ready.  A method takes a quarter of the memory of a function that knows the process."""
+        self._on_ready(self, events)
 
     @property
     def key(self) -> str:

@@ -77,6 +77,8 @@ class ProcessTable:
         self._resuming: deque[tuple[float, Process]] = deque()
         """Main processes whose trees are still to be looked at, each with the time since which it waits."""
         self._last_end = 0.0
+        self._on_ready = self._ready
+        """One object for all processes."""
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
         self.before_exits: Callable[[list[str]], bool] | None = None
@@ -136,7 +138,8 @@ class ProcessTable:
         return process
 
     def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, stat: Stat | None, tree: Tree) -> Process:
-        process = Process(instance, incarnation, pid, pidfd, stat, tree, marks.mark_for(self._id, instance))
+        mark = marks.mark_for(self._id, instance)
+        process = Process(instance, incarnation, pid, pidfd, stat, tree, mark, self._on_ready)
         self._by_mark[process.mark] = process
         return process
 
@@ -145,7 +148,7 @@ class ProcessTable:
         self.by_instance[process.instance] = process
         if isinstance(process.tree, CgroupTree):
             self._memory.begin(process.tree.path)
-        self._loop.register(process.pidfd, lambda events: self._ready(process, events))
+        self._loop.register(process.pidfd, process.ready)
 
     def _recognize_later(self, process: Process) -> None:
         if not self._new:
@@ -310,7 +313,7 @@ class ProcessTable:
         process.program = _program(pid)
         process.tree.follow(pid, stat)
         self.mains[pid] = process
-        self._loop.register(pidfd, lambda events: self._ready(process, events))
+        self._loop.register(pidfd, process.ready)
         return True
 
     def age(self, process: Process) -> float:

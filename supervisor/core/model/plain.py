@@ -9,7 +9,7 @@ import types
 import typing
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from sys import intern
 from typing import Any, TypeVar
 
@@ -126,8 +126,14 @@ def to_plain(spec: Any) -> Any:
 def from_plain(kind: type[T], plain: Any) -> T:
     """The inverse of `to_plain`.  Raises one of `saved.GARBAGE` for a key that is not known or a value of another
     type: this package wrote the input, but the file may be damaged, or of another version."""
+    return _made(kind, plain, {})
+
+
+def _made(kind: type[T], plain: Any, known: dict[Any, Any]) -> T:
+    """`known`: the parts that were made so far.  Equal ones, such as the `restart` and `log` of many services, become
+    one object: they never change, and would be most of what a daemon of thousands keeps of its plan."""
     readers: dict[str, Any] = _readers(kind)  # type: ignore[arg-type]
-    return kind(**{readers[key][0]: readers[key][1](value) for key, value in plain.items()})
+    return kind(**{readers[key][0]: readers[key][1](value, known) for key, value in plain.items()})
 
 
 _ALWAYS = object()
@@ -158,24 +164,26 @@ def _reader(hint: Any) -> Any:
         if type(None) not in args:
             return _of(args)
         inner = _reader(next(a for a in args if a is not type(None)))
-        return lambda v: None if v is None else inner(v)
+        return lambda v, known: None if v is None else inner(v, known)
     if origin is tuple:
         if len(args) == 2 and args[1] is Ellipsis:
             inner = _reader(args[0])
-            return lambda v: tuple(inner(x) for x in listed(v))
+            return lambda v, known: tuple(inner(x, known) for x in listed(v))
         parts = [_reader(a) for a in args]
-        return lambda v: tuple(p(x) for p, x in zip(parts, listed(v), strict=True))
+        return lambda v, known: tuple(p(x, known) for p, x in zip(parts, listed(v), strict=True))
+    if hint is ServiceSpec:
+        return partial(_made, ServiceSpec)
     if isinstance(hint, type) and is_dataclass(hint):
-        return lambda v: from_plain(hint, v)
+        return lambda v, known: known.setdefault(part := _made(hint, v, known), part)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint
+        return lambda v, _known: hint(v)
     return _of((int, float) if hint is float else (hint,))
 
 
 def _of(kinds: tuple[type, ...]) -> Any:
     """Takes a value of one of these types as it is; equal texts, such as directories, become one object."""
 
-    def read(value: Any) -> Any:
+    def read(value: Any, _known: object) -> Any:
         if type(value) not in kinds:
             raise TypeError(f"{value!r:.60} is no {' or '.join(kind.__name__ for kind in kinds)}")
         return intern(value) if type(value) is str else value

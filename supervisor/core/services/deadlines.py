@@ -6,7 +6,7 @@ import heapq
 
 from supervisor.core.lifecycle.instance import Instance
 
-LOOK_AHEAD = 0.05
+LOOK_AHEAD = 0.1
 """Seconds; entries that heartbeats have moved are handled this much ahead of their time (see `due`)."""
 FOREVER = float("inf")
 

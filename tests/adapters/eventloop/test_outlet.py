@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 import pytest
 
 from supervisor.adapters.eventloop import console_log
 from supervisor.adapters.eventloop.console_log import ConsoleLog
 from supervisor.adapters.eventloop.outlet import Outlet
+from supervisor.core.text.causes import phrase
 from tests.doubles import fake_client
-
-if TYPE_CHECKING:
-    from supervisor.core.model.documents import Event
 
 AT = "2026-01-01T00:00:00.000Z"
 
@@ -71,20 +70,24 @@ def test_what_is_closed_is_an_error_and_costs_the_log_nothing() -> None:
 def test_what_is_said_of_many_alike_is_worded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     reader, writer = os.pipe()
     worded: list[str] = []
-    real = console_log.phrase
-    monkeypatch.setattr(console_log, "phrase", lambda cause, detail: (worded.append(cause), real(cause, detail))[1])
+
+    def wording(cause: str, detail: Mapping[str, Any]) -> str:
+        worded.append(cause)
+        return phrase(cause, detail)
+
+    monkeypatch.setattr(console_log, "phrase", wording)
     log = ConsoleLog("human", lambda: Outlet(writer))
-    for number, cause, detail in (
-        (1, "stopped-by-user", {"by": {"user": "root"}}),
-        (2, "stopped-by-user", {"by": {"user": "root"}}),
-        (3, "stopped-by-user", {"by": {"user": "ann"}}),
-        (4, "shutdown", {"by": {"user": "ann"}}),
+    for number, cause, by in (
+        (1, "stopped-by-user", {"user": "root"}),
+        (2, "stopped-by-user", {"user": "root"}),
+        (3, "stopped-by-user", {"user": "ann"}),
+        (4, "shutdown", {"user": "ann"}),
     ):
-        event = fake_client.event(number, f"web@{number}", "running", "stopping", cause) | {"detail": detail}
-        log.event(cast("Event", event), "here" if number == 2 else "")
+        event = fake_client.event(number, f"web@{number}", "running", "stopping", cause, by=by)
+        log.event(event, "here" if number == 2 else "")
     said = [line.partition("stopping ")[2] for line in os.read(reader, 65536).decode().splitlines()]
     assert said == [
-        "stopped by root", "stopped by root; here", "stopped by ann", real("shutdown", {"by": {"user": "ann"}})
+        "stopped by root", "stopped by root; here", "stopped by ann", phrase("shutdown", {"by": {"user": "ann"}})
     ]  # fmt: skip
     assert len(worded) == 3
     os.close(reader)

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import StrEnum
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ import pytest
 
 from supervisor.adapters.ledger import maintenance as ledger_upkeep
 from supervisor.adapters.ledger import store as ledger_module
+from supervisor.adapters.ledger.entry import encode
 from supervisor.adapters.ledger.store import EventQuery, Ledger, read_only
 from supervisor.core.model.actions import Goal, Record, State
 from supervisor.core.model.causes import Cause
@@ -211,6 +213,34 @@ def test_snapshots_and_meta_are_kept_replaced_and_removed(bench: Bench) -> None:
     again = bench.open()
     assert again.load() == {"db": {"pid": 3}}
     assert (again.get_meta("boot_id"), again.get_meta("other")) == ("y", None)
+
+
+def test_a_state_can_be_made_when_it_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, so that the states of thousands are not in memory at once."""
+    made: list[str] = []
+
+    def encoded(value: Any) -> str:
+        made.append(f"wrote {value['pid']}")
+        return encode(value)
+
+    def state(name: str) -> Any:
+        made.append(f"made {name}")
+        return states[name]
+
+    monkeypatch.setattr(ledger_module, "encode", encoded)
+    states: dict[str, Any] = {"a": {"pid": 1}, "b": {"pid": 2}, "c": None}
+    bench.ledger.save("c", {"pid": 0})
+    bench.ledger.flush()
+    made.clear()
+    for name in states:
+        bench.ledger.save(name, partial(state, name))
+    assert made == []
+    assert bench.ledger.load() == {"a": {"pid": 1}, "b": {"pid": 2}}, "also before it is written"
+    made.clear()
+    states["b"] = {"pid": 3}
+    bench.ledger.flush()
+    assert made == ["made a", "wrote 1", "made b", "wrote 3", "made c"]
+    assert bench.ledger.load() == {"a": {"pid": 1}, "b": {"pid": 3}}
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:

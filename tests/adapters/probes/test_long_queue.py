@@ -91,6 +91,6 @@ def test_a_successor_knows_the_queue_that_it_takes_over(apart: None, tmp_path: P
     loop = EventLoop()
     first = NotifySocket(loop, str(tmp_path / "n"), lambda *_: None, print)
     following = NotifySocket(EventLoop(), first.path, lambda *_: None, print, os.dup(first.fileno()))
-    assert following._longest == first._longest == 0.04
+    assert following._longest == first._longest == 0.1
     first.close()
     loop.close()

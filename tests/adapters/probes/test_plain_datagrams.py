@@ -146,10 +146,31 @@ def test_a_long_queue_is_read_less_often_until_a_batch_is_as_much_as_one_turn_re
     notify = NotifySocket(loop, str(tmp_path / "n"), lambda *_: None, print)
     notify._expect(512)
     waits = [notify._wait]
-    for count in (63, 2, 64, 255, 256, 200, 1):
+    for count in (63, 2, 2, 64, 255, 256, 200, 1):
         collect(notify, count, monkeypatch)
         waits.append(notify._wait)
-    assert waits == [0.02, 0.04, 0.04, 0.04, 0.04, 0.02, 0.02, 0.02], "a lone one ends the collection"
+    assert waits == [0.02, 0.04, 0.08, 0.1, 0.1, 0.1, 0.05, 0.05, 0.02], "a lone one ends the collection"
+    notify.close()
+    loop.close()
+
+
+def test_a_process_that_was_just_started_need_not_wait_long_until_its_readiness_is_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = EventLoop()
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda *_: None, print)
+    notify._expect(512)
+    for _ in range(3):
+        collect(notify, 2, monkeypatch)
+    timer = notify._batch_timer
+    assert timer is not None and timer.when > loop.now() + 0.05
+    notify.hurry()
+    assert notify._batch_timer is not None and notify._batch_timer.when <= loop.now() + 0.02
+    collect(notify, 2, monkeypatch)
+    assert notify._wait == 0.02
+    notify._hurried_until = loop.now()
+    collect(notify, 2, monkeypatch)
+    assert notify._wait == 0.04
     notify.close()
     loop.close()
 
