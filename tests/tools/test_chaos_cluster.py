@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
 from argparse import ArgumentTypeError
 from dataclasses import replace
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 from scripts.tools.arguments import duration
+from scripts.tools.chaos.__main__ import main as chaos
 from scripts.tools.chaos.cluster import Cluster, Host
 from scripts.tools.chaos.cluster_judge import IN_TIME, LATE, UNSEEN, WENT_ON, figures, main, together, verdict
 from scripts.tools.chaos.cluster_observer import Observer, Run
@@ -171,3 +173,14 @@ def test_a_fault_begins_when_it_has_taken_effect(tmp_path: Path) -> None:
         world.killed(Busy(), ("cluster-agent",))  # type: ignore[arg-type]
     assert sleeper.wait() == -signal.SIGKILL
     assert named[0] <= world.struck <= named[1]
+
+
+@pytest.mark.parametrize("option", ["--session=4s", "--only=host dies", "--side-by-side=2"])
+def test_what_is_of_a_cluster_alone_is_refused_elsewhere(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["scripts/chaos", option])
+    with pytest.raises(SystemExit) as error:
+        chaos()
+    assert error.value.code == 2
+    assert "are of --cluster" in capsys.readouterr().err

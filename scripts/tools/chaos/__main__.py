@@ -314,10 +314,10 @@ def report_of_mode(options: argparse.Namespace, say: Callable[[str], None]) -> d
     if options.cluster:
         from scripts.tools.chaos.cluster import cluster
         from scripts.tools.chaos.cluster_side_by_side import side_by_side
-        from scripts.tools.chaos.cluster_times import Times
+        from scripts.tools.chaos.cluster_times import SESSION, Times
 
         try:
-            times = Times(options.session)
+            times = Times(options.session or SESSION)
         except ValueError as error:
             raise SystemExit(f"--session: {error}") from error
         only = [kind.strip() for kind in options.only.split(",") if kind.strip()]
@@ -392,7 +392,6 @@ def main() -> int:
     parser.add_argument(
         "--session",
         type=duration,
-        default=10.0,
         metavar="TIME",
         help="with --cluster: length of a ZooKeeper session, at least 3.4s; the other times follow from it [10s]",
     )
@@ -407,6 +406,8 @@ def main() -> int:
     faults = options.faults.split(",")
     if unknown := set(faults) - set(FAULTS):
         parser.error(f"no such fault: {', '.join(sorted(unknown))}; there are {', '.join(FAULTS)}")
+    if not options.cluster and (options.session or options.only or options.side_by_side != 1):
+        parser.error("--session, --only and --side-by-side are of --cluster")
 
     def say(text: str) -> None:
         print(text, file=sys.stderr if options.json else sys.stdout, flush=True)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from supervisor.core.cluster.lease import fits
 
+SESSION = 10.0
+"""Of a session, unless given."""
 BEGINS_WITHIN = 3.0
 """An election, a new connection and the start of a process: no shorter session makes them shorter."""
 
