@@ -129,6 +129,7 @@ class NotifySocket:
 
     def _expect(self, length: int) -> None:
         """Collect for as long as a queue of this length allows."""
+        self._queued = max(length + 1, _MOST_PER_TURN)  # the kernel takes one more than the queue's length
         self._full = min(length, ROOM)
         self._crowded = min(2 * length, _MOST_PER_TURN)
         self._longest = min(length / _EXPECTED, _LONGEST_BATCH)
@@ -136,7 +137,7 @@ class NotifySocket:
 
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self.read() >= _MOST_PER_TURN
+        full = self._read(_MOST_PER_TURN) >= _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch and self._batch_timer is None:
             self._batch_timer = self._loop.call_at(now + self._wait, self._collect)
             self._listen(self._socket)
@@ -148,7 +149,7 @@ class NotifySocket:
         The next one is collected for half the time where there were more than one turn should read, or where senders
         filled the kernel's queue again while it was read, because they had waited.  Where there were few, it is
         collected for longer."""
-        count = self.read()
+        count = self._read(_MOST_PER_TURN)
         if count >= self._crowded:
             self._wait = max(self._wait / 2, _SHORTEST_BATCH)
         elif count < self._crowded / 4:
@@ -181,19 +182,22 @@ class NotifySocket:
 
     def read(self) -> int:
         """The same, but without waiting a moment for a datagram that another process is taking."""
-        for former in self._former:
-            self._drain(former)
-        return self._drain(self._socket)
+        return self._read(self._queued)
 
-    def _drain(self, sock: socket.socket) -> int:
-        """Deliver what `sock` holds, _MOST_PER_TURN datagrams at most; their number."""
+    def _read(self, most: int) -> int:
+        for former in self._former:
+            self._drain(former, most)
+        return self._drain(self._socket, most)
+
+    def _drain(self, sock: socket.socket, most: int) -> int:
+        """Deliver what `sock` holds, about `most` datagrams; their number."""
         sink = self._sinks.get(sock)
         if sink is not None and sink.busy:
             return 0
         plain = self._plain if sock is self._socket else None
         offset, taken, empty = _clock_offset(), 0, False
         try:
-            while not empty and taken < _MOST_PER_TURN:
+            while not empty and taken < most:
                 if plain is None or plain.left:
                     empty = not self._take_one(sock, offset)
                     taken += not empty

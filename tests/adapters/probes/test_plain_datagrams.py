@@ -155,5 +155,5 @@ def test_a_long_queue_is_read_less_often_until_a_batch_is_as_much_as_one_turn_re
 
 
 def collect(notify: NotifySocket, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "read", lambda: count)
+    monkeypatch.setattr(notify, "_read", lambda _most: count)
     notify._collect()
