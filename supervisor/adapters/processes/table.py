@@ -74,8 +74,9 @@ class ProcessTable:
         self._exits: deque[tuple[Process, int]] = deque()
         """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
         self._reaped: deque[tuple[Process, int, Status]] = deque()
-        self._resuming: deque[tuple[float, Process]] = deque()
-        """Those in whose trees what is stopped is to go on, and since when they wait for that."""
+        self._resuming: deque[tuple[float, Process, int]] = deque()
+        """Since when processes wait for that what is stopped in their trees goes on, and the pid that went on at once:
+        another may have become the main process since."""
         self._last_end = 0.0
         self._migration = CgroupMigration(loop, self.mains, self._owner)
         self._memory = OutOfMemory()
@@ -228,7 +229,7 @@ class ProcessTable:
     def _resume_later(self, process: Process) -> None:
         if not self._resuming:
             self._loop.call_at(self._loop.now() + RESUME_AFTER, self._resume)
-        self._resuming.append((self._loop.now(), process))
+        self._resuming.append((self._loop.now(), process, process.pid))
 
     def _resume(self) -> None:
         """Let go on what is stopped in trees that have been signalled and have not ended."""
@@ -236,11 +237,11 @@ class ProcessTable:
         latest = now - (RESUME_AFTER if now - self._last_end >= RESUME_AFTER else RESUME_WITHIN)
         ending = {process for process, *_ in (*self._exits, *self._reaped)}
         while self._resuming and self._resuming[0][0] <= latest:
-            _, process = self._resuming.popleft()
+            _, process, resumed = self._resuming.popleft()
             if process in ending:  # its tree may live on
-                later.append((now, process))
+                later.append((now, process, resumed))
             elif self.by_instance.get(process.instance) is process:
-                process.tree.resume(process.pid)
+                process.tree.resume(resumed)
         self._resuming += later
         if self._resuming:
             self._loop.call_at(now + RESUME_AFTER, self._resume)
