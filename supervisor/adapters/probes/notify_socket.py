@@ -40,6 +40,7 @@ the descriptors that came with it are closed."""
 _MOST_PER_TURN = 256  # datagrams
 _FIRST_BATCH = 0.02  # seconds that datagrams are collected for, where gaps are shorter than that
 _LONGEST_BATCH = 0.04  # seconds, where few come even in that time
+_LONGEST_DRAIN = 0.05  # seconds after which `drain` waits for no further datagram with descriptors
 _SHORTEST_BATCH = 0.002  # seconds, where the kernel's queue is full before that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
@@ -170,10 +171,17 @@ class NotifySocket:
         self._loop.modify(sock.fileno(), 0 if taking or collecting else EPOLLIN)
 
     def drain(self) -> int:
-        """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
-        for sink in self._sinks.values():
-            sink.settle()
-        return self.read()
+        """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence.
+
+        It waits a moment for another process to take those with descriptors, behind which a beat may stand."""
+        count, until = 0, time.monotonic() + _LONGEST_DRAIN
+        while True:
+            for sink in self._sinks.values():
+                sink.settle()
+            found = self.read()
+            count += found
+            if not found or not self.taking or time.monotonic() >= until:
+                return count
 
     @property
     def taking(self) -> bool:
