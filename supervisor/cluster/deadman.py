@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]
 import _socket
+import errno
 import posix
 import select
 import sys
@@ -30,12 +31,14 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
 CLOCK_BOOTTIME = 7
 DYING, AFTERWARDS, QUIET = 0.02, 0.25, 0.5
 """Seconds between two looks: while a killed tree ends; until the daemon forgets it; and at most otherwise."""
 LARGEST = 4096
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why something cannot be looked at that may well be there."""
 ENVIRONMENT = bytearray(64 * 1024)
 """Buffer for a part of the environment of a process.  It exists from the start, so that a kill needs no new memory."""
 
@@ -129,40 +132,41 @@ class DeadMan:
         for tree in due:
             tree.kill()  # all groups first: a look at each process of the host takes time, and may have to wait
         asked = [tree for tree in trees if tree in due or (not tree.told and (tree.killed or tree.forgotten))]
-        found = self.marked({tree.mark for tree in asked}) if asked else {}
-        for tree in due:
-            for descriptor in found.get(tree.mark, ()):
-                _kill(descriptor)
-        for tree in asked:
-            if not tree.told and not found.get(tree.mark) and tree.empty():
-                tree.told = True
-                self.tell(tree.end())
-        for descriptors in found.values():
-            for descriptor in descriptors:
-                posix.close(descriptor)
+        if asked:
+            found = self.marked({tree.mark for tree in asked}, {tree.mark for tree in due})
+            for tree in asked:
+                if not tree.told and found is not None and tree.mark not in found and tree.empty():
+                    tree.told = True
+                    self.tell(tree.end())
         for key, tree in list(self.trees.items()):
             if tree.told and tree.forgotten:
                 tree.close()
                 del self.trees[key]
 
-    def marked(self, marks: Iterable[str]) -> dict[str, list[int]]:
-        """Descriptors of the living processes with each of these marks in their environment, opened before that was
-        read."""
+    def marked(self, marks: Iterable[str], killed: Container[str]) -> set[str] | None:
+        """Which of these marks are in the environment of a living process; SIGKILL to those with one that is `killed`.
+
+        None: not all processes could be looked at."""
         sought = [(mark, b"\0" + mark.encode() + b"\0") for mark in marks]
-        found: dict[str, list[int]] = {}
+        found: set[str] = set()
+        complete = True
         for name in posix.listdir("/proc"):
             if not name.isdigit():
                 continue
             try:
-                descriptor = posix.pidfd_open(int(name))
-            except OSError:
+                descriptor = posix.pidfd_open(int(name))  # before its environment is read: the pid may be reused
+                try:
+                    mark = _mark_of(f"/proc/{name}/environ", sought)
+                    if mark in killed:
+                        _kill(descriptor)
+                finally:
+                    posix.close(descriptor)
+            except OSError as error:
+                complete = complete and error.errno not in EXHAUSTED
                 continue
-            mark = _mark_of(f"/proc/{name}/environ", sought)
             if mark:
-                found.setdefault(mark, []).append(descriptor)
-            else:
-                posix.close(descriptor)
-        return found
+                found.add(mark)
+        return found if complete else None
 
     def hear(self) -> bool:
         """Take one message of each connection; whether there was any."""
@@ -264,11 +268,8 @@ def _read(directory: int, path: str) -> bytes | None:
 
 
 def _mark_of(path: str, sought: list[tuple[str, bytes]]) -> str:
-    """Which of these is in an environment, between two zeros; empty: none."""
-    try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError:
-        return ""
+    """Which of these is in an environment, between two zeros; empty: none.  OSError where it cannot be read."""
+    descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
     try:
         ENVIRONMENT[0], kept, room = 0, 1, memoryview(ENVIRONMENT)
         while True:
@@ -282,8 +283,6 @@ def _mark_of(path: str, sought: list[tuple[str, bytes]]) -> str:
                 return ""
             kept = LARGEST  # a mark may stand across two parts
             room[:kept] = room[-kept:]
-    except OSError:
-        return ""
     finally:
         posix.close(descriptor)
 

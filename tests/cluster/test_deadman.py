@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -163,7 +166,7 @@ def test_all_control_groups_are_killed_before_a_look_at_the_processes(
             order.append(self.name)
 
     man.trees = {(name, 7): Tree(name, 7, 0.0, f"M={name}", -1) for name in ("a", "b")}
-    monkeypatch.setattr(man, "marked", lambda marks: order.append(" ".join(sorted(marks))) or {})
+    monkeypatch.setattr(man, "marked", lambda marks, _: order.append(" ".join(sorted(marks))) or set())
     man.judge(now())
     assert order == ["a", "b", "M=a M=b"]
     man.door.close()
@@ -174,17 +177,56 @@ def test_the_end_of_a_killed_tree_is_told_also_after_a_beat_that_came_late(
 ) -> None:
     man = deadman.DeadMan(str(tmp_path / "d.sock"))
     man.trees = {("a", 7): deadman.Tree("a", 7, 600.0, "M=a", -1)}
-    monkeypatch.setattr(man, "marked", lambda _: {"M=a": [os.pidfd_open(os.getpid())]})
-    monkeypatch.setattr(deadman, "_kill", lambda _: None)
+    monkeypatch.setattr(man, "marked", lambda *_: {"M=a"})
     told: list[str] = []
     monkeypatch.setattr(man, "tell", told.append)
     man.judge(1.0)
     assert not told, "one of its processes is there"
     man.believed_until = 600.0
-    monkeypatch.setattr(man, "marked", lambda _: {})
+    monkeypatch.setattr(man, "marked", lambda *_: set())
     man.judge(2.0)
     assert told == ["gone a 7 killed"]
     man.door.close()
+
+
+def test_where_descriptors_are_scarce_a_tree_is_not_told_before_it_has_ended(
+    dead_man: DeadMan, marked: Callable[[str], subprocess.Popen[bytes]]
+) -> None:
+    """The processes of one tree are more than the descriptors that the dead-man may open."""
+    others = [marked("SUPERVISOR_LEASE=x:7") for _ in range(12)]
+    last = marked("SUPERVISOR_LEASE=x:8")
+    dead_man.say(f"beat 600 {now()}")
+    for name, epoch in (("a", 7), ("b", 8)):
+        dead_man.say(f"watch {name} {epoch} {now() + 600} SUPERVISOR_LEASE=x:{epoch}")
+        assert dead_man.hear() == f"watched {name} {epoch}"
+    used = len(list(Path(f"/proc/{dead_man.process.pid}/fd").iterdir()))
+    resource.prlimit(dead_man.process.pid, resource.RLIMIT_NOFILE, (used + 4, used + 4))
+    dead_man.say(f"beat 600 {now() - 601}")
+    told = ""
+    while told != "gone b 8 killed":
+        told = dead_man.hear()
+    with suppress(OSError):
+        assert not Path(f"/proc/{last.pid}/environ").read_bytes(), "it lives"
+    assert {sleeper.wait() for sleeper in (*others, last)} == {-signal.SIGKILL}
+
+
+def test_what_could_not_be_looked_at_is_not_told_to_be_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    man = deadman.DeadMan(str(tmp_path / "d.sock"))
+    man.trees = {("a", 7): deadman.Tree("a", 7, 0.0, "M=a", -1)}
+    told: list[str] = []
+    monkeypatch.setattr(man, "tell", told.append)
+    for code in (errno.EMFILE, errno.ESRCH):
+        monkeypatch.setattr(deadman, "_mark_of", refusing(code))
+        man.judge(now())
+        assert told == ([] if code == errno.EMFILE else ["gone a 7 killed"])
+    man.door.close()
+
+
+def refusing(code: int) -> Callable[..., str]:
+    def refuse(*_: object) -> str:
+        raise OSError(code, os.strerror(code))
+
+    return refuse
 
 
 def test_it_runs_before_others(dead_man: DeadMan) -> None:

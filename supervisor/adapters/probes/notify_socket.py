@@ -40,6 +40,7 @@ _MOST_PER_TURN = 256  # datagrams
 _FIRST_BATCH = 0.02  # seconds that datagrams are collected for, where gaps are shorter than that
 _LONGEST_BATCH = 0.1  # seconds, where few come even in that time
 _HURRY = 5.0  # seconds after a start in which a batch is not longer than the first one, because READY=1 is awaited
+_LONGEST_DRAIN = 0.05  # seconds after which `drain` waits for no further datagram with descriptors
 _SHORTEST_BATCH = 0.002  # seconds, where the kernel's queue is full before that
 _EXPECTED = 1250  # datagrams a second that the kernel's queue must hold for the length of a batch
 _RECEIVE_BUFFER = 1 << 20  # bytes
@@ -138,6 +139,7 @@ class NotifySocket:
 
     def _expect(self, length: int) -> None:
         """Collect for as long as a queue of this length allows."""
+        self._queued = max(length + 1, _MOST_PER_TURN)  # the kernel takes one more than the queue's length
         self._full = min(length, ROOM)
         self._crowded = min(2 * length, _MOST_PER_TURN)
         self._longest = min(length / _EXPECTED, _LONGEST_BATCH)
@@ -145,7 +147,7 @@ class NotifySocket:
 
     def _readable(self, _events: int) -> None:
         now = self._loop.now()
-        full = self.read() >= _MOST_PER_TURN
+        full = self._read(_MOST_PER_TURN) >= _MOST_PER_TURN
         if not full and now - self._heard_at < self._batch and self._batch_timer is None:
             self._batch_timer = self._loop.call_at(now + self._wait, self._collect)
             self._listen(self._socket)
@@ -157,7 +159,7 @@ class NotifySocket:
         The next one is collected for half the time where there were more than one turn should read, or where senders
         filled the kernel's queue again while it was read, because they had waited.  Where there were few, it is
         collected for longer."""
-        count, now = self.read(), self._loop.now()
+        count, now = self._read(_MOST_PER_TURN), self._loop.now()
         if count >= self._crowded:
             self._wait = max(self._wait / 2, _SHORTEST_BATCH)
         elif count < self._crowded / 4:
@@ -178,10 +180,17 @@ class NotifySocket:
         self._loop.modify(sock.fileno(), 0 if taking or collecting else EPOLLIN)
 
     def drain(self) -> int:
-        """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence."""
-        for sink in self._sinks.values():
-            sink.settle()
-        return self.read()
+        """Deliver what has arrived by now, and return the number of datagrams.  Call it before judging a silence.
+
+        It waits a moment for another process to take those with descriptors, behind which a beat may stand."""
+        count, until = 0, time.monotonic() + _LONGEST_DRAIN
+        while True:
+            for sink in self._sinks.values():
+                sink.settle()
+            found = self.read()
+            count += found
+            if not found or not self.taking or time.monotonic() >= until:
+                return count
 
     @property
     def taking(self) -> bool:
@@ -190,19 +199,22 @@ class NotifySocket:
 
     def read(self) -> int:
         """The same, but without waiting a moment for a datagram that another process is taking."""
-        for former in self._former:
-            self._drain(former)
-        return self._drain(self._socket)
+        return self._read(self._queued)
 
-    def _drain(self, sock: socket.socket) -> int:
-        """Deliver what `sock` holds, _MOST_PER_TURN datagrams at most; their number."""
+    def _read(self, most: int) -> int:
+        for former in self._former:
+            self._drain(former, most)
+        return self._drain(self._socket, most)
+
+    def _drain(self, sock: socket.socket, most: int) -> int:
+        """Deliver what `sock` holds, about `most` datagrams; their number."""
         sink = self._sinks.get(sock)
         if sink is not None and sink.busy:
             return 0
         plain = self._plain if sock is self._socket else None
         offset, taken, empty = _clock_offset(), 0, False
         try:
-            while not empty and taken < _MOST_PER_TURN:
+            while not empty and taken < most:
                 if plain is None or plain.left:
                     empty = not self._take_one(sock, offset)
                     taken += not empty

@@ -74,8 +74,9 @@ class ProcessTable:
         self._exits: deque[tuple[Process, int]] = deque()
         """Exits to be handled at the end of the turn or soon after, with the pidfds that told of them."""
         self._reaped: deque[tuple[Process, int, Status]] = deque()
-        self._resuming: deque[tuple[float, Process]] = deque()
-        """Main processes whose trees are still to be looked at, each with the time since which it waits."""
+        self._resuming: deque[tuple[float, Process, int]] = deque()
+        """Trees that are still to be looked at: since when they wait, and the process that was continued at once;
+        another may have become the main one since."""
         self._last_end = 0.0
         self._on_ready = self._ready
         """One object for all processes."""
@@ -231,7 +232,7 @@ class ProcessTable:
     def _resume_later(self, process: Process) -> None:
         if not self._resuming:
             self._loop.call_at(self._loop.now() + RESUME_AFTER, self._resume)
-        self._resuming.append((self._loop.now(), process))
+        self._resuming.append((self._loop.now(), process, process.pid))
 
     def _resume(self) -> None:
         """Continue the stopped processes of trees that have been signalled and have not ended."""
@@ -239,11 +240,11 @@ class ProcessTable:
         latest = now - (RESUME_AFTER if now - self._last_end >= RESUME_AFTER else RESUME_WITHIN)
         ending = {process for process, *_ in (*self._exits, *self._reaped)}
         while self._resuming and self._resuming[0][0] <= latest:
-            _, process = self._resuming.popleft()
+            _, process, resumed = self._resuming.popleft()
             if process in ending:  # its tree may live on
-                later.append((now, process))
+                later.append((now, process, resumed))
             elif self.by_instance.get(process.instance) is process:
-                process.tree.resume(process.pid)
+                process.tree.resume(resumed)
         self._resuming += later
         if self._resuming:
             self._loop.call_at(now + RESUME_AFTER, self._resume)

@@ -15,6 +15,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.probes import long_queue
 from supervisor.adapters.probes.long_queue import LONG, long_socket, queue_length
 from supervisor.adapters.probes.notify_socket import NotifySocket
+from supervisor.core.model.sdnotify import Message
 
 MANY = 200  # datagrams that one sender may leave unread, whatever the queue
 
@@ -85,6 +86,26 @@ def test_a_host_that_queues_as_many_is_left_as_it_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(long_queue, "_make_apart", None)
     with long_socket() as sock:
         assert queue_length(sock) == LONG
+
+
+@pytest.mark.parametrize("former", [False, True])
+def test_before_a_silence_is_judged_all_that_is_queued_is_read(apart: None, tmp_path: Path, former: bool) -> None:
+    """Which is more than one turn reads: the beat that postpones the deadline may be the last one."""
+    loop = EventLoop()
+    heard: list[Message] = []
+    notify = NotifySocket(loop, str(tmp_path / "n"), lambda *told: heard.append(told[2]), print)
+    for first in range(0, LONG, MANY):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
+            sender.connect(notify.path)
+            for number in range(first, min(first + MANY, LONG)):
+                sender.send(b"STATUS=%d" % number)
+    if former:
+        Path(notify.path).unlink()
+        notify.rebind()
+    notify.drain()
+    assert [message.status for message in heard] == [str(number) for number in range(LONG)]
+    notify.close()
+    loop.close()
 
 
 def test_a_successor_knows_the_queue_that_it_takes_over(apart: None, tmp_path: Path) -> None:

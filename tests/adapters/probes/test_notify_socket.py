@@ -21,7 +21,7 @@ import pytest
 from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.mounts import LOCAL
-from supervisor.adapters.probes import descriptor_sink
+from supervisor.adapters.probes import descriptor_sink, notify_socket
 from supervisor.adapters.probes.notify_socket import NotifySocket
 from supervisor.adapters.processes.attribution import Attribution
 from supervisor.core.model.sdnotify import Message
@@ -121,6 +121,18 @@ def test_sixty_four_kibibytes_are_dropped_and_told_once(house: House) -> None:
     assert [d[2] for d in house.receive(1)] == [Message(beat=True)]
     assert house.notify.oversized == 4
     assert len(house.problems) == 1 and str(os.getpid()) in house.problems[0]
+
+
+def test_before_a_silence_is_judged_a_beat_is_heard_that_stands_behind_descriptors(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notify_socket, "_LONGEST_DRAIN", 60.0)
+    monkeypatch.setattr(descriptor_sink, "_SOON", 60.0)
+    for number in (1, 3):
+        house.send_with(b"STATUS=%d" % number, house.sender.fileno())
+        house.send(b"STATUS=%d" % (number + 1))
+    house.notify.drain()
+    assert [message.status for _, _, message, _ in house.delivered] == ["1", "2", "3", "4"]
 
 
 def test_a_flood_is_taken_in_bounded_turns(house: House) -> None:

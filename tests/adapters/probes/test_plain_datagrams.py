@@ -176,5 +176,5 @@ def test_a_process_that_was_just_started_need_not_wait_long_until_its_readiness_
 
 
 def collect(notify: NotifySocket, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "read", lambda: count)
+    monkeypatch.setattr(notify, "_read", lambda _most: count)
     notify._collect()

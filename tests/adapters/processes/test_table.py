@@ -197,6 +197,23 @@ def test_what_is_stopped_in_the_tree_goes_on_although_the_end_of_its_main_proces
     bench.until(lambda: bench.of(TreeEmpty))
 
 
+def test_a_stopped_process_that_takes_over_from_the_main_one_goes_on(bench: Bench, tmp_path: Path) -> None:
+    """Only the former main process went on at once."""
+    script = "trap 'exit 0' TERM; sleep 1000 & echo $! > %s/up; while :; do sleep 0.01; done"
+    bench.spawn("sh", "-c", script % tmp_path)
+    child = int(bench.until_file(tmp_path / "up"))
+    process = bench.processes.by_instance["web"]
+    bench.until(lambda: process.settled)
+    os.kill(child, signal.SIGSTOP)
+    while _state(child) != "T":
+        os.sched_yield()
+    bench.processes.deliver("web", signal.SIGTERM)
+    assert bench.processes.set_main("web", child)
+    bench.until(lambda: _state(child) != "T")
+    bench.processes.kill("web")
+    bench.until(lambda: bench.of(Exited))
+
+
 def test_a_look_at_what_is_stopped_waits_while_others_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many ends that follow each other take longer than one; nobody waits for them for ever."""
     bench.spawn("sh", "-c", "trap '' TERM; while :; do sleep 1000; done")
