@@ -429,6 +429,12 @@ def test_unix_sockets(loop: EventLoop, tmp_path: Path, abstract: bool) -> None:
     assert ask(loop, HttpTarget(f"http://unix:{tmp_path}/none:/", resolver)) == "no such file or directory"
 
 
+def fall_silent(files: RemoteFiles) -> None:
+    """Stop the process that is asked: it answers as little as the file system would let it."""
+    assert files._idle is not None
+    os.kill(files._idle._pid, signal.SIGSTOP)
+
+
 def test_a_socket_beyond_a_file_system_that_may_not_answer(
     loop: EventLoop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -443,8 +449,7 @@ def test_a_socket_beyond_a_file_system_that_may_not_answer(
     finally:
         server.close()
     assert ask(loop, tcp) == "connection refused"
-    for pid in procfs.children(os.getpid()):
-        os.kill(pid, signal.SIGSTOP)  # it answers as little as the file system would let it
+    fall_silent(files)
     assert ask(loop, http, timeout=0.01) == "the file system of /far does not answer (within 0.01s)"
     run_until(loop, lambda: not files._left_behind["/far"])
     assert ask(loop, http) == "connection refused", "another process was asked"
@@ -642,9 +647,7 @@ def test_a_file_beyond_a_file_system_that_may_not_answer(
     assert ask(loop, other) == NOTHING_NEW, "what was there before it was watched is no beat"
     os.utime(path, (5, 5))
     assert ask(loop, other) is None
-    helpers = procfs.children(os.getpid())
-    for pid in helpers:
-        os.kill(pid, signal.SIGSTOP)  # it answers as little as the file system would let it
+    fall_silent(files)
     assert ask(loop, target, timeout=0.01) == "the file system of /far does not answer (within 0.01s)"
     run_until(loop, lambda: not files._left_behind["/far"])
     assert ask(loop, target) is None, "another process was asked"
