@@ -82,7 +82,7 @@ def _under_load(row: Mapping[str, Any]) -> list[str]:
 
 `scripts/programs --under-load {row["minutes"]}m` on {row["on"]}: {row["programs"]} programs, {row["beating"]} of them with heartbeats, each from what
 `init` writes, ran for {row["minutes"]} minutes beside {row["loops"]} busy loops. The load was {mean} on average ({least} to {most}), and some task waited for
-a CPU in {row["pressure"]} % of the time. {row["suspicions"]} suspicions, {row["holds"]} holds; {ended}.
+a CPU in {row["pressure"]} % of the time. Suspicions: {row["suspicions"]}; suspects that were held, because they could not run: {row["holds"]}; {ended}.
 """
     return [said]
 
