@@ -14,7 +14,7 @@ import pytest
 
 import supervisor
 from supervisor.adapters.linux import procfs
-from tests.e2e.conftest import Daemon, wait_gone
+from tests.e2e.conftest import PATIENCE, Daemon, wait_gone
 
 Start = Callable[..., Daemon]
 COUNTER = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done"
@@ -278,7 +278,7 @@ def test_a_version_that_dies_when_it_is_executed_leaves_the_previous_one(daemon:
     try:
         assert run.returncode == 1
         assert "could not take over" in run.stderr
-        assert one.wait() == 1
+        assert one.process.wait(PATIENCE) == 1  # its stderr goes on: the previous version has it
         assert one.client.daemon_pid() not in (0, one.process.pid)
         assert pids(one) == before
     finally:

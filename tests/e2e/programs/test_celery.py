@@ -110,7 +110,17 @@ on_suspect = "kill-process"
         """Every one of so many tasks is done."""
         for n in range(tasks):
             self.send("count", n)
-        until(lambda: set(self.counted()) == set(range(tasks)))
+        self.has_counted(tasks)
+
+    def has_counted(self, tasks: int) -> None:
+        """Wait until so many tasks are done."""
+        try:
+            until(lambda: set(self.counted()) == set(range(tasks)))
+        except AssertionError:
+            kept = {key: self.redis.type(key) for key in self.redis.scan_iter()}
+            kept |= {key: self.redis.lrange(key, 0, -1) for key, kind in kept.items() if kind == b"list"}
+            kept |= {key: self.redis.hgetall(key) for key, kind in kept.items() if kind == b"hash"}
+            pytest.fail(f"done: {self.counted()}\nRedis: {kept}\n{self.d.cli('logs', 'tasks', '-n', '60').stdout}")
 
     def counted(self) -> list[int]:
         return [int(n) for n in self.done.read_text().split()]
@@ -218,7 +228,7 @@ def test_a_consumer_that_hangs_is_restarted_and_what_was_under_way_to_it_comes_b
     assert d.event("tasks", "suspect")["cause"] == "heartbeat-silent"
     assert d.event("tasks", "stopping")["cause"] == "heartbeat-silent"
     assert d.event("tasks", "running", "ready")["incarnation"] == before + 1
-    until(lambda: set(fleet.counted()) == set(range(5)))
+    fleet.has_counted(5)
     fleet.count_to(20)
 
 
