@@ -566,6 +566,7 @@ def test_a_command_that_waits_for_its_order_imports_little_and_that_after_it_is_
     assert not (COSTLY | {"typing"}) & (loaded_by(f"{fast}; {waiting}") - loaded_by("pass"))
 
 
+@pytest.mark.slow
 def test_the_diagram_is_what_the_rules_do() -> None:
     """`scripts/diagram` draws it from the transcripts into ARCHITECTURE.md."""
     command = [sys.executable, "-m", "scripts.tools.docs.diagram", "--check"]

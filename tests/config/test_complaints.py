@@ -782,6 +782,7 @@ def test_a_broken_key_gives_rise_to_no_further_complaint(complaints: Complain) -
     assert len(complaints(text)) == 2
 
 
+@pytest.mark.slow
 def test_a_flood_of_problems_is_cut(complaints: Complain) -> None:
     text = SERVICE + "\n".join(f"key{i} = 1" for i in range(1500))
     found = complaints(text)

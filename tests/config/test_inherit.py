@@ -81,6 +81,7 @@ def test_keys_that_are_unset_come_from_no_parent_and_no_defaults(plan: Load) -> 
     assert dict(found["own"].environment) == {"X": "1"}
 
 
+@pytest.mark.slow
 def test_a_chain_of_many_parents(plan: Load) -> None:
     chain = "".join(f'[templates.t{n}]\nextends = "t{n + 1}"\nenvironment.V{n} = "1"\n' for n in range(2000))
     (web,) = plan(f'{chain}[templates.t2000]\ncommand = "true"\n[services.web]\nextends = "t0"\n').services

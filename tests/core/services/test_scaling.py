@@ -236,6 +236,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 4), STEPS)
 def test_whatever_is_ordered_so_many_run_in_the_end(replicas: int, steps: list[tuple[str, int]]) -> None:

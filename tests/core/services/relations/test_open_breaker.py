@@ -293,6 +293,7 @@ STEPS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=40), st.sampled_from(["stop", "hold", "ignore"]), st.booleans())
 def test_whatever_happens(steps: list[tuple[str, Any]], on_open: str, with_fallback: bool) -> None:
