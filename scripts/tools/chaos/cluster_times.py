@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from supervisor.core.cluster.lease import fits
 
 SESSION = 10.0
-"""Of a session, unless given."""
+"""Seconds of a session, unless given."""
 BEGINS_WITHIN = 3.0
 """An election, a new connection and the start of a process: no shorter session makes them shorter."""
 
@@ -18,7 +18,7 @@ class Times:
 
     ValueError where a lease of such a session leaves no room for an orderly stop."""
 
-    session: float = 10.0
+    session: float = SESSION
 
     def __post_init__(self) -> None:
         if refused := fits(self.contact, self.request, self.session, {"scheduler": self.stop}):

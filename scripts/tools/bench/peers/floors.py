@@ -57,22 +57,12 @@ class Bare(Peer):
         return [sys.executable, "-I", "-S", str(loop), f"{self.home}/services.json"]
 
 
-class Receive(Peer):
+class Receive(Bare):
     """A socket of which everything is received some times a second, and nothing else."""
 
     name = "bare beats"
-    is_floor = True
     watches_beats = True
     skips = _NOT_MEASURED | {"kill", "burst", "start", "hang"}
-
-    def install(self) -> Tools:
-        return Tools(())
-
-    def version(self) -> str:
-        return f"Python {sys.version.split()[0]}"
-
-    def write(self) -> None:
-        (self.home / "services.json").write_text(json.dumps([service.argv for service in self.services]))
 
     def daemon(self) -> list[str]:
         loop = Path(__file__).parent.parent / "barebeats.py"
