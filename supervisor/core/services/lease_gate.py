@@ -3,7 +3,7 @@
 The agent sends the leases.  An instance starts only under a lease, and carries its epoch.  When the lease is to end, is
 gone, or is one of another epoch, the instance is stopped in order; it is still wanted up, waits for the next lease, and
 nothing has failed.  Until the agent has spoken, what an earlier daemon started goes on: the dead-man ends it when its
-time is over.
+time is over.  What ended so while no daemon looked waits for the next lease, too, and not for the delay of its policy.
 
 Moments are monotonic seconds.  `Lease` counts in CLOCK_BOOTTIME, so what tells the gate converts them.
 """
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.core.cluster.lease import Lease, Phase, next_deadline
 from supervisor.core.cluster.placement import Slot
+from supervisor.core.lifecycle.ending import KILL
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase as Step
 from supervisor.core.model import events as ev
@@ -102,11 +103,13 @@ class LeaseGate:
         return held.kill_at if held is not None and held.epoch == instance.epoch else None
 
     def orders(self, instances: Iterable[Instance], now: float) -> Iterator[tuple[Instance, ev.Restart]]:
-        """Stop what runs without a lease, or under one that is to end."""
+        """Stop what runs without a lease, or under one that is to end; let wait for a lease what ended with one."""
         if self.told is None:
             return
         for instance in instances:
-            if instance.spec.exclusive and _runs(instance) and not self._covered(instance, now):
+            if not instance.spec.exclusive or self._covered(instance, now):
+                continue
+            if _runs(instance) or _may_have_ended_with_its_lease(instance):
                 yield instance, ev.Restart(Cause.LEASE_ENDING)
 
     def covers(self, needed: Instance, condition: Condition) -> bool:
@@ -155,3 +158,9 @@ def slot_of(instance: Instance) -> Slot:
 def _runs(instance: Instance) -> bool:
     started = instance.state is State.STARTING and instance.phase >= Step.SPAWNING
     return instance.goal is Goal.UP and (instance.state in _RUNS or started)
+
+
+def _may_have_ended_with_its_lease(instance: Instance) -> bool:
+    """Its run ended as one does that the dead-man ends, and is followed by the delay of a failure."""
+    by_kill = instance.cause is Cause.KILLED and instance.signal == KILL
+    return instance.state is State.BACKOFF and (by_kill or instance.cause is Cause.EXIT_UNKNOWN)

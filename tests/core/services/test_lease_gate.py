@@ -124,6 +124,54 @@ def test_what_an_earlier_daemon_started_goes_on_until_the_agent_has_spoken() -> 
     assert [a.number for a in later.lease(told(9), 5.0) if isinstance(a, Signal)] == [15]
 
 
+def beside_a_dead_daemon(last: Told | None, ended: ev.Exited | None = None) -> ServiceSet:
+    """What it ran under epoch 7 has ended: seen by a later daemon, or (`ended`) by this one.  `last`: told after it."""
+    set_ = world()
+    held(set_, 7)
+    if ended is not None:
+        set_.step("beat", ended, 4.0)
+    else:
+        saved = set_.instances["beat"].snapshot(2.0)
+        set_ = ServiceSet(set_.plan, lambda: 0.5)
+        set_.restore("beat", saved, crashed=True)
+        set_.resume({"beat": ev.NotFoundOnAdoption(1, True)}, 4.0)
+        set_.guard(frozenset({("beat", 7), ("beat", 9)}), 4.0)
+    assert set_.instances["beat"].state is State.BACKOFF
+    if last is not None:
+        set_.lease(last, 4.01)
+    return set_
+
+
+def test_a_run_that_ended_with_its_lease_waits_for_the_next_lease_and_not_for_the_delay() -> None:
+    beat = beside_a_dead_daemon(None).instances["beat"]
+    assert (beat.state, beat.cause) == (State.BACKOFF, Cause.EXIT_UNKNOWN), "the agent has not spoken"
+    set_ = beside_a_dead_daemon(Told("a", elsewhere={BEAT: "b"}))
+    beat = set_.instances["beat"]
+    assert (beat.state, beat.waiting_for, beat.cause) == (
+        State.STARTING, "b, which holds its slot", Cause.LEASE_ENDING,
+    )  # fmt: skip
+    assert spawned(set_.lease(told(9), 4.02)) == ["beat"]
+
+
+def test_a_run_that_the_dead_man_killed_while_the_daemon_stood_still_waits_for_the_next_lease() -> None:
+    set_ = beside_a_dead_daemon(Told("a"), ev.Exited(1, None, 9, True))
+    assert set_.instances["beat"].waiting_for == "its slot in the cluster"
+
+
+@pytest.mark.parametrize(
+    ("last", "ended"),
+    [
+        (told(7), None),
+        (told(7), ev.Exited(1, None, 9, True)),
+        (Told("a"), ev.Exited(1, 1, None, True)),
+        (Told("a"), ev.Exited(1, None, 11, True)),
+    ],
+    ids=["not known, under its lease", "killed, under its lease", "exited", "crashed"],
+)
+def test_a_failure_is_followed_by_the_delay(last: Told, ended: ev.Exited | None) -> None:
+    assert beside_a_dead_daemon(last, ended).instances["beat"].state is State.BACKOFF
+
+
 def test_dependants_start_where_another_host_runs_it() -> None:
     set_ = world(ServiceSpec(name="web", command=("y",), depends_on=("beat",)))
     set_.start(["web"], 0.0)
