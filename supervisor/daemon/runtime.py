@@ -18,7 +18,7 @@ from supervisor.adapters.http.messages import Handler, Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
-from supervisor.adapters.linux.heap import give_back
+from supervisor.adapters.linux.memory import give_back
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
 from supervisor.core.model.daemon_records import upgraded
@@ -48,6 +48,8 @@ REPEATED = 1.0
 """Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 WARM_UP_DELAY = 0.5
 """Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
+AT_REST = 1.0
+"""Seconds in which no process was started; then the start of the services is over."""
 
 
 class Runtime:
@@ -191,7 +193,15 @@ class Runtime:
         except OSError:  # no descriptor is free to read a module
             self._parts.loop.call_at(self._parts.now() + WARM_UP_DELAY, self._warm_up)
         else:
+            self._give_back_at_rest(started=-1)
+
+    def _give_back_at_rest(self, started: int) -> None:
+        """Return memory once the start is over.  `started`: the processes that had been started at the last look."""
+        now = sum(i.incarnation for i in self._parts.service_set.instances.values())
+        if now == started:
             give_back()
+        else:
+            self._parts.loop.call_at(self._parts.now() + AT_REST, partial(self._give_back_at_rest, now))
 
     def _watch_directory(self) -> None:
         parts = self._parts

@@ -1,0 +1,49 @@
+"""Returns memory that the process does not need to the kernel.
+
+The C library keeps freed memory that lies between blocks in use.  A daemon frees much after its start, when it has
+read, compiled and parsed its files: half a MiB with a thousand services, and one and a half where Python had to compile
+the modules.
+
+Code that only a start needs stays mapped, too: the interpreter, SQLite and the C library take 4 to 6 MiB, of which a
+daemon at rest needs hardly any.  Its pages are taken out of the process.  They stay in the page cache, so that the next
+use of a page costs the kernel about a microsecond and no read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from contextlib import suppress
+
+_DONT_NEED = 4
+_SOLE_THREAD = 1
+_MAPPING = re.compile(rb"(\w+)-(\w+) (r-[-x]p) \w+ \w+:\w+ [1-9]\d* +/")
+
+
+def give_back() -> None:
+    """Return what can be returned; takes up to a few milliseconds.  Freed memory stays without glibc."""
+    libc = ctypes.CDLL(None)
+    mapped = _unchanged_file_pages()
+    with suppress(AttributeError):
+        libc.malloc_trim(0)
+    for start, length in mapped:
+        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _DONT_NEED)
+
+
+def _unchanged_file_pages() -> list[tuple[int, int]]:
+    """Address and length of each mapping of a file that is read only and has no page of its own, which would be lost.
+
+    None beside other threads: one may be loading a library, and map writable data where this saw its code."""
+    found: list[tuple[int, int]] = []
+    start = end = 0
+    with suppress(OSError), open("/proc/self/smaps", "rb") as file:
+        if len(os.listdir("/proc/self/task")) == _SOLE_THREAD:
+            for line in file:
+                if line.startswith(b"Anonymous:"):
+                    if end and line.split()[1] == b"0":
+                        found.append((start, end - start))
+                    end = 0
+                elif mapping := _MAPPING.match(line):
+                    start, end = int(mapping[1], 16), int(mapping[2], 16)
+    return found
