@@ -38,7 +38,7 @@ def _unchanged_file_pages() -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = end = 0
     with suppress(OSError), open("/proc/self/smaps", "rb") as file:
-        if len(os.listdir("/proc/self/task")) == _SOLE_THREAD:
+        if sum(1 for _ in os.scandir("/proc/self/task")) == _SOLE_THREAD:
             for line in file:
                 if line.startswith(b"Anonymous:"):
                     if end and line.split()[1] == b"0":

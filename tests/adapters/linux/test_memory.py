@@ -13,7 +13,6 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor.adapters.linux import memory
 from supervisor.adapters.linux.memory import give_back
 from supervisor.daemon import runtime
 
@@ -74,11 +73,11 @@ def test_code_that_only_the_start_needed_leaves_the_process_and_comes_back(besid
 
 
 def test_without_proc_and_glibc_nothing_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: str) -> list[str]:
+    def refused(path: str) -> None:
         raise FileNotFoundError(path)
 
-    monkeypatch.setattr(memory.os, "listdir", refused)
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace())
+    monkeypatch.setattr("os.scandir", refused)
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: SimpleNamespace())
     give_back()
 
 
