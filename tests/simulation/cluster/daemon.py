@@ -9,8 +9,10 @@ from supervisor.core.cluster.lease import MARGIN
 from supervisor.core.cluster.local import Local, Present
 from supervisor.core.cluster.orders import Order
 from supervisor.core.cluster.placement import Slot
+from supervisor.core.lifecycle.ending import KILL
 from supervisor.core.lifecycle.snapshot import Phase as Step
 from supervisor.core.model.actions import Goal, State
+from supervisor.core.model.causes import Cause
 from supervisor.core.services.lease_gate import LeaseGate, Told
 from tests.simulation.cluster.processes import NEVER, Process
 from tests.simulation.cluster.pushed import Pushed
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.cluster.host import Host, Running
 
 BEAT = 1.0
+AFTER_CRASH, AFTER_CRASHES = 0.2, 600.0
+"""Seconds of the restart policy: after the first crash, and after so many that nobody waits for the end."""
 
 
 class Instance:
@@ -29,11 +33,15 @@ class Instance:
         self.slot, self.name = slot, name
         self.spec = SimpleNamespace(exclusive=True, name=slot.service, instances=names)
         self.goal = Goal.DOWN if slot.service in saved.down else Goal.UP
-        self.state, self.phase = State.STOPPED, Step.NONE
+        self.state, self.phase, self.cause = State.STOPPED, Step.NONE, Cause.STOPPED
+        self.signal: int | None = None
         self.epoch = saved.epochs.get(name, 0)
         self.tree: Running | None = None
         self.until = NEVER
         self.retry_at = -1e9
+
+    def fail(self, cause: Cause, signal: int | None, retry_at: float) -> None:
+        self.state, self.cause, self.signal, self.retry_at = State.BACKOFF, cause, signal, retry_at
 
 
 class Daemon(Process):
@@ -49,6 +57,9 @@ class Daemon(Process):
             instance = self.instances[tree.name]
             if instance.tree is None and instance.epoch == tree.epoch:
                 instance.state, instance.tree = State.RUNNING, tree
+        for instance in self.instances.values():
+            if instance.name in host.saved.ran and instance.tree is None:
+                instance.fail(Cause.EXIT_UNKNOWN, None, host.now() + AFTER_CRASHES)
         self._known: dict[tuple[str, int], bool] = {}
         self._grouped: set[tuple[str, int]] = set()
         self._dead_man: Any = None
@@ -117,11 +128,14 @@ class Daemon(Process):
             if one.state is State.STOPPING and now >= one.until and one.tree is not None:
                 one.tree.kill()
                 one.until = NEVER
-            waits = one.state is State.STOPPED and one.goal is Goal.UP and now >= one.retry_at
+            if one.state is State.BACKOFF and now >= one.retry_at:
+                one.state = State.STOPPED
+            waits = one.state is State.STOPPED and one.goal is Goal.UP
             wanted: Any = one
             if waits and not self.gate.awaited(wanted, now):
                 self.gate.started([wanted])
                 self.host.saved.epochs[one.name] = one.epoch
+                self.host.saved.ran.add(one.name)
                 one.state = State.RUNNING
                 one.tree = self.host.begin(one.slot, one.name, one.epoch)
 
@@ -129,13 +143,20 @@ class Daemon(Process):
         if instance.state is State.RUNNING and instance.tree is not None:
             instance.state, instance.until = State.STOPPING, now + self.world.stop_timeout
             instance.tree.ask()
+        elif instance.state is State.BACKOFF:
+            instance.state = State.STOPPED  # it waits to start
 
     def _exited(self, tree: Any, now: float) -> None:
         for one in self.instances.values():
             if one.tree is tree:
-                orderly = one.state is State.STOPPING
-                one.tree, one.state, one.until = None, State.STOPPED, NEVER
-                one.retry_at = now + (0.0 if orderly else 0.2)
+                self.host.saved.ran.discard(one.name)
+                one.tree, one.until = None, NEVER
+                if one.state is State.STOPPING:
+                    one.state = State.STOPPED
+                elif tree.dying:
+                    one.fail(Cause.KILLED, KILL, now + AFTER_CRASHES)
+                else:
+                    one.fail(Cause.EXITED, None, now + AFTER_CRASH)
 
     def set_goal(self, service: str, goal: Goal) -> None:
         """A person starts or stops a service on this host."""

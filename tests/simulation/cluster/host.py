@@ -50,6 +50,7 @@ class Saved:
     """What survives the daemon: its snapshot."""
 
     epochs: dict[str, int] = field(default_factory=dict)
+    ran: set[str] = field(default_factory=set)
     down: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     version: Version = OWN_FILE

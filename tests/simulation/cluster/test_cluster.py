@@ -23,6 +23,7 @@ from supervisor.core.cluster.knowledge import STALE
 from supervisor.core.cluster.lease import Contact, Lease, Phase
 from supervisor.core.cluster.local import Present
 from supervisor.core.cluster.requests import Node, Request, Verb
+from supervisor.core.services import lease_gate as gate_module
 from supervisor.core.services.lease_gate import LeaseGate
 from tests.e2e.conftest import ROOT
 from tests.simulation.cluster.daemon import Daemon
@@ -321,6 +322,10 @@ def takes_all_before_other_hosts_have_come(patch: Patch) -> None:
     patch.setattr(Agent, "gathers", lambda self, now: False)
 
 
+def lets_what_ended_with_its_lease_wait_for_a_delay(patch: Patch) -> None:
+    patch.setattr(gate_module, "_may_have_ended_with_its_lease", lambda instance: False)
+
+
 def moves_what_runs_to_a_better_host(patch: Patch) -> None:
     patch.setattr(placement_module, "_kept", lambda rule, slot, hosts, owners, moves: "")
 
@@ -386,6 +391,7 @@ MUTANTS: list[Callable[[Patch], None]] = [
     dead_man_ignores_the_word_of_the_daemon,
     dead_man_is_given_more_time_by_a_new_daemon,
     takes_all_before_other_hosts_have_come,
+    lets_what_ended_with_its_lease_wait_for_a_delay,
     moves_what_runs_to_a_better_host,
 ]
 FAILSAFE_MUTANTS: list[Callable[[Patch], None]] = [
