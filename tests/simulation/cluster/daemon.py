@@ -148,12 +148,12 @@ class Daemon(Process):
 
     def _exited(self, tree: Any, now: float) -> None:
         for one in self.instances.values():
-            if one.tree is tree:
+            if (ended := one.tree) is not None and ended is tree:
                 self.host.saved.ran.discard(one.name)
                 one.tree, one.until = None, NEVER
                 if one.state is State.STOPPING:
                     one.state = State.STOPPED
-                elif tree.dying:
+                elif ended.dying:
                     one.fail(Cause.KILLED, KILL, now + AFTER_CRASHES)
                 else:
                     one.fail(Cause.EXITED, None, now + AFTER_CRASH)
