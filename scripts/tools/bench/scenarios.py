@@ -265,6 +265,7 @@ def _stop(bench: Bench, peer: Peer) -> None:
     victims = {os.pidfd_open(bench.journal.latest(service.id).pid) for service in peer.services}
     for fd in victims:
         poll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
+    time.sleep(OLD_ENOUGH_S)  # what a burst of restarts left to do is done
     began = time.monotonic_ns()
     stopper = peer.command(command)
     returning = os.pidfd_open(stopper.pid)
