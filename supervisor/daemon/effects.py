@@ -201,7 +201,9 @@ class Effects:
                     return
                 with kept_free(WATCHED if parts.reserve else 0):  # else it runs, and its start time cannot be recorded
                     pid = parts.spawner.spawn(spec, name, incarnation, output, sockets, errors, names)
-                parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+                process = parts.processes.take(name, incarnation, pid, parts.trees, spec.resources)
+                if parts.reserve:  # now a descriptor is free for it
+                    process.identify()
                 if spec.notifies:
                     parts.notify.hurry()
         except OSError as error:

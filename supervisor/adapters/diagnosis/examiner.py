@@ -59,7 +59,9 @@ class SuspectProcess(Protocol):
 
     instance: str
     pid: int
-    tree: Tree
+
+    @property
+    def tree(self) -> Tree: ...
 
     @property
     def key(self) -> str: ...

@@ -16,7 +16,6 @@ from select import EPOLLHUP
 from supervisor.adapters.eventloop.loop import EventLoop, Timer
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.pidfd import Status, child_has_ended, final_status, has_identity
-from supervisor.adapters.linux.procfs import Stat
 from supervisor.adapters.processes import look_pace, marks, own_children
 from supervisor.adapters.processes.blocked import paused, why_it_stays
 from supervisor.adapters.processes.cgroup_migration import CgroupMigration
@@ -99,11 +98,9 @@ class ProcessTable:
     ) -> Process:
         """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's."""
         pidfd, tree = os.pidfd_open(pid), trees.create(instance, resources)
-        stat = procfs.stat(pid)
-        process = self._process(instance, incarnation, pid, pidfd, stat, tree)
-        self._add(process)
+        process = self._process(instance, incarnation, pid, pidfd, tree)
+        self._add(process, tree)
         self._recognize_later(process)
-        tree.follow(pid, stat)
         if not process.settled:
             self._migration.plan(process)
         return process
@@ -124,31 +121,33 @@ class ProcessTable:
             else:
                 stat = procfs.stat(pid)
                 if is_main(start, stat):
-                    process = self._process(instance, incarnation, pid, pidfd, stat, tree)
+                    process = self._process(instance, incarnation, pid, pidfd, tree)
+                    process.known(stat)
                     process.settled = True
                     process.program = _program(pid)
-                    self._add(process)
+                    self._add(process, tree)
                     return process
                 os.close(pidfd)
         if tree.empty():
             tree.close()
             return None
-        process = self._process(instance, incarnation, 0, -1, None, tree)
+        process = self._process(instance, incarnation, 0, -1, tree)
+        process.known(None)
         self.by_instance[instance] = process
         tree.when_empty(self._loop, lambda: self._post(instance, TreeEmpty(incarnation)))
         return process
 
-    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, stat: Stat | None, tree: Tree) -> Process:
+    def _process(self, instance: str, incarnation: int, pid: int, pidfd: int, tree: Tree) -> Process:
         mark = marks.mark_for(self._id, instance)
-        process = Process(instance, incarnation, pid, pidfd, stat, tree, mark, self._on_ready)
+        process = Process(instance, incarnation, pid, pidfd, tree, mark, self._on_ready)
         self._by_mark[process.mark] = process
         return process
 
-    def _add(self, process: Process) -> None:
+    def _add(self, process: Process, tree: Tree) -> None:
         self.mains[process.pid] = process
         self.by_instance[process.instance] = process
-        if isinstance(process.tree, CgroupTree):
-            self._memory.begin(process.tree.path)
+        if isinstance(tree, CgroupTree):
+            self._memory.begin(tree.path)
         self._loop.register(process.pidfd, process.ready)
 
     def _recognize_later(self, process: Process) -> None:
@@ -310,7 +309,8 @@ class ProcessTable:
         self.mains.pop(process.pid, None)
         stat = procfs.stat(pid)
         process.pid = process.main = pid
-        process.pidfd, process.start = pidfd, stat.start if stat is not None else None
+        process.pidfd = pidfd
+        process.known(stat)
         process.program = _program(pid)
         process.tree.follow(pid, stat)
         self.mains[pid] = process
@@ -370,6 +370,7 @@ class ProcessTable:
         while self._exits:
             process, pidfd = self._exits.popleft()
             if process.pidfd == pidfd:  # else another became the main process
+                process.identify()
                 self._reaped.append((process, pidfd, final_status(pidfd)))
         unsettled = [process for process, _, _ in self._reaped if not process.settled]
         if unsettled:

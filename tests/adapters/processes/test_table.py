@@ -113,6 +113,7 @@ def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPa
     pid = bench.spawn("sleep", "1000")
     process = bench.processes.by_instance["web"]
     bench.until(lambda: process.program and process.settled)
+    assert process.start is not None, "as the record of its start has it"
     monkeypatch.undo()
     assert process.start == procfs.start_time(pid)
     moved = isinstance(process.tree, CgroupTree)
@@ -121,6 +122,23 @@ def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPa
     ]  # fmt: skip
     asked = [path.rpartition("/")[2] for path in paths if f"test-{bench.id}/web/cgroup." in path]
     assert asked == ["cgroup.procs"] * moved, "a cgroup that was just made is not frozen"
+
+
+def test_spawns_in_a_row_do_not_wait_until_the_kernel_tells_of_each(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so once a process has executed its program and closed what it inherited: milliseconds with thousands.
+
+    What tells a process from others is read before it is reaped, at the latest: its pid may be another's then."""
+    read: list[int] = []
+    stat = procfs.stat
+    monkeypatch.setattr(procfs, "stat", lambda pid: (read.append(pid), stat(pid))[1])
+    pids = [bench.spawn("sleep", "0", name=f"web{n}") for n in range(3)]
+    processes = list(bench.processes.by_instance.values())
+    assert not set(pids) & set(read)
+    started = [procfs.start_time(pid) for pid in pids]
+    bench.until(lambda: len(bench.of(Exited)) == len(pids))
+    assert [process.start for process in processes] == started
 
 
 def test_the_end_of_many_takes_few_looks_at_all_children(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +174,8 @@ def test_a_stop_looks_only_at_what_goes_on_after_it(
     pids = {"web": bench.spawn("sleep", "1000"), "deaf": bench.spawn("sh", "-c", deaf, name="deaf")}
     bench.until(lambda: all(process.settled for process in bench.processes.by_instance.values()))
     bench.until_file(tmp_path / "up")
+    for process in bench.processes.by_instance.values():
+        process.identify()
     paths: list[str] = []
     real = os.open
     with monkeypatch.context() as patch:
