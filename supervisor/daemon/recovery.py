@@ -116,6 +116,7 @@ def recover(
     else:
         wanted, keep = [n for service in only for n in resolve(service_set, [service])], set()
     daemon.engine.order(service_set.start(wanted, now, Cause.AUTOSTART, keep=keep))
+    previous.instances = {}  # of thousands it takes more memory than their states
     if previous.closing:
         previous.shutdown_over()  # only now: what was stopped by that shutdown is recorded as started
 

@@ -62,6 +62,8 @@ def test_after_a_crash_what_was_ordered_holds(world: World) -> None:
     order(world, "stop", "web")
     crash_and_start(world)
     assert (state(world, "web"), state(world, "spare")) == (STOPPED, RUNS)
+    assert world.daemon is not None
+    assert not world.daemon.previous_run.instances, "of thousands it takes more memory than the services"
 
 
 def test_a_new_service_does_not_start_what_was_stopped_by_order(world: World) -> None:

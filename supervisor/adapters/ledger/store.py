@@ -48,6 +48,8 @@ RETRY = 3.0
 """Seconds between two attempts to write to a broken disk."""
 UPKEEP_AFTER = 1.0
 """Seconds by which maintenance is delayed, so that it does not slow a restart."""
+STEP_AFTER = 0.1
+"""Seconds from one step to the next where more is left, as after a start of thousands."""
 MAX_AGE = 30 * 86_400.0
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -355,7 +357,7 @@ class Ledger:
 
     # -- maintenance ---------------------------------------------------------------------------------------------
 
-    def _schedule_maintenance(self) -> None:
+    def _schedule_maintenance(self, delay: float = UPKEEP_AFTER) -> None:
         """Schedule maintenance if it is due. Called after each commit; the delay keeps it away from restarts."""
         if self._maintenance_scheduled or not self._maintenance.due:
             return
@@ -363,7 +365,7 @@ class Ledger:
         if self._later is None:
             self._tidy()
         else:
-            self._later(UPKEEP_AFTER, self._tidy)
+            self._later(delay, self._tidy)
 
     def _tidy(self) -> None:
         """Do one small step; what is left follows later."""
@@ -375,7 +377,7 @@ class Ledger:
                 self._recover(error)
             else:
                 if self._later is not None:
-                    self._schedule_maintenance()
+                    self._schedule_maintenance(STEP_AFTER)
 
 
 def _made(snapshot: JSON | Callable[[], JSON | None] | None) -> JSON | None:
