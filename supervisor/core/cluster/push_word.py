@@ -21,7 +21,8 @@ def hear(pushes: Pushes, answer: Mapping[str, Any]) -> None:
         bool(runs["differs"]),
     )  # fmt: skip
     wanted = (int(wants[0]), str(wants[1])) if wants is not None else None
-    pushes.told(report, wanted, [_push(one) for one in answer.get("pushes", ())])
+    number, digest = runs.get("plan") or (report.number, report.digest)  # an earlier build says nothing of it
+    pushes.told(report, wanted, [_push(one) for one in answer.get("pushes", ())], (int(number), str(digest)))
 
 
 def _push(one: Mapping[str, Any]) -> Push:

@@ -116,6 +116,7 @@ class Pushes:
         self._connected = False
         self._out: Request | None = None
         self._report: Report | None = None
+        self._plan: tuple[int, str] | None = None
         self._wants: tuple[int, str] | None = None
         self._text: tuple[int, str, str] | None = None
         self._ask_again: dict[Request, float] = {}
@@ -152,9 +153,17 @@ class Pushes:
             self._stale[Request(verb, path)] = None
         return path.startswith(DIRECTORIES)
 
-    def told(self, report: Report, wants: tuple[int, str] | None, pushes: Iterable[Push]) -> None:
-        """The daemon said what it runs, which text it lacks, and what persons have ordered."""
-        self._report, self._wants = report, wants
+    def told(
+        self,
+        report: Report,
+        wants: tuple[int, str] | None,
+        pushes: Iterable[Push],
+        plan: tuple[int, str] | None = None,
+    ) -> None:
+        """The daemon said what it runs, which text it lacks, and what persons have ordered.
+
+        `plan`: the number and digest of the version that its plan was read from; None: that of the report."""
+        self._report, self._wants, self._plan = report, wants, plan or (report.number, report.digest)
         if self._read.version < 0 and self._read.record is not None:
             self._read.record = self._without_node()
         self._courses = {one.id: self._courses.get(one.id) or _Course(one) for one in pushes}
@@ -435,7 +444,8 @@ class Pushes:
         """Why this host takes no slot: it does not run what it should.  Empty: it does, or its turn has come just now.
 
         A host that was away would start instances by rules that are over, or compete with hosts that have the new
-        ones; one in its turn keeps what it has."""
+        ones; one in its turn keeps what it has.  Until its plan is read anew, a host in its turn has the rules from
+        before, which may be those of a version that is no longer in force."""
         record, report = self._read.record, self._report
         if self.untrusted:
             return ""
@@ -443,8 +453,9 @@ class Pushes:
             return self.problem or "the configuration in force has not been read yet"
         if report is None:
             return "its daemon is too old for the configuration that was pushed" if record.in_force else ""
-        known = {record.in_force, record.number if record.phase is not Phase.SETTLED else record.in_force}
-        same = report.number in known and report.digest == record.digest(report.number)
+        numbers = (record.in_force, record.number if record.phase is not Phase.SETTLED else record.in_force)
+        known = {(number, record.digest(number)) for number in numbers}
+        same = (report.number, report.digest) in known and self._plan in known
         if same and (report.health is Health.READY or self.node in record.turns):
             return ""
         return f"it does not run version {record.turn(self.node).number} of the configuration: " + (

@@ -66,6 +66,7 @@ class PushedAnswer(TypedDict):
     reason: str
     differs: bool
     wants: Annotated[tuple[int, str] | None, "the number and digest of a version whose text it lacks"]
+    plan: NotRequired[Annotated[tuple[int, str], "the version that its plan was read from, while it changes, too"]]
 
 
 class PushOrder(TypedDict):

@@ -73,6 +73,7 @@ class PushedConfiguration:
         return {
             "number": number, "digest": digest, "seq": self._seq, "health": self._health.value,
             "reason": self._reason, "differs": pushed is not None and pushed.differs, "wants": self._wants,
+            "plan": self._in_force,
         }  # fmt: skip
 
     def problems(self) -> list[str]:

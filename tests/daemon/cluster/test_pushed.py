@@ -131,9 +131,10 @@ def test_a_version_that_waited_for_a_rollout_is_there_for_the_next_daemon(
     runs = PushedConfiguration(cast("Parts", parts), lambda: None)
     runs.heard(parts.word(ONE, "one"))
     assert runs.answer()["health"] == "changing" and kept(str(tmp_path)) is None
+    assert runs.answer()["plan"] == (0, "") and runs.answer()["number"] == 1
     parts.rolling = False
     parts.timers.pop()()
-    assert runs.answer()["health"] == "ready" and parts.applied == 1
+    assert runs.answer()["health"] == "ready" and parts.applied == 1 and runs.answer()["plan"] == ONE
     assert kept(str(tmp_path)) is not None, "else the next daemon runs its own file"
 
 

@@ -55,9 +55,9 @@ class Pushed:
             self._text = word.get("text") or self._text
             self._follow()
 
-    def answer(self) -> tuple[Report, Version | None, tuple[Push, ...]]:
+    def answer(self) -> tuple[Report, Version | None, tuple[Push, ...], Version]:
         report = Report(*self.told, self._seq, self.health, self.reason)
-        return report, self._wants, tuple(self.orders.values())
+        return report, self._wants, tuple(self.orders.values()), self.host.saved.version
 
     def turn(self, now: float) -> None:
         if now >= self._compiled_at:
