@@ -65,7 +65,8 @@ class Machine:
                 if self.health is Health.CHANGING:
                     self.health = Health.FAILED if f"{BAD} {self.node}" in self.text else Health.READY
         reason = "web is not ready" if self.health is Health.FAILED else ""
-        self.pushes.told(Report(*self.runs, self.seq, self.health, reason), wants, self.orders)
+        text = self.text if word is not None and word.get("keep") else None
+        self.pushes.told(Report(*self.runs, self.seq, self.health, reason), wants, self.orders, None, text)
 
     def ask(self) -> None:
         if self.out is None and self.connected:
