@@ -21,7 +21,10 @@ def hear(pushes: Pushes, answer: Mapping[str, Any]) -> None:
         bool(runs["differs"]),
     )  # fmt: skip
     wanted = (int(wants[0]), str(wants[1])) if wants is not None else None
-    pushes.told(report, wanted, [_push(one) for one in answer.get("pushes", ())])
+    number, digest = runs.get("plan") or (report.number, report.digest)  # an earlier build says nothing of it
+    text = runs.get("text", None if "plan" in runs else "")
+    orders = [_push(one) for one in answer.get("pushes", ())]
+    pushes.told(report, wanted, orders, (int(number), str(digest)), None if text is None else str(text))
 
 
 def _push(one: Mapping[str, Any]) -> Push:

@@ -5,7 +5,8 @@ read, and what a request did is read again.  Any member may advance the record. 
 so, and when its session ends, the next one goes on, so that no push stays half applied because a host or a command has
 died.
 
-A push is two writes: the text as a node of its own, then the record that begins it, only as it was read.
+A push is two writes: the text as a node of its own, then the record that begins it, only as it was read.  Where the
+record was lost, the text of the version that this host runs comes first: it is the way back.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from supervisor.core.cluster import version_documents as documents
+from supervisor.core.cluster.kept_text import KeptText
 from supervisor.core.cluster.requests import Answer, Node, Request, Result, Verb
 from supervisor.core.cluster.version_documents import APPLIED, CONFIG, CURRENT, text_path
 from supervisor.core.cluster.versions import (
@@ -88,6 +90,7 @@ class _Course:
     text: str | None = None
     origin: int = 0
     stored: bool = False
+    kept: KeptText | None = None
     outcome: OrderOutcome | None = None
 
 
@@ -116,6 +119,8 @@ class Pushes:
         self._connected = False
         self._out: Request | None = None
         self._report: Report | None = None
+        self._plan: tuple[int, str] | None = None
+        self._own_text: str | None = ""
         self._wants: tuple[int, str] | None = None
         self._text: tuple[int, str, str] | None = None
         self._ask_again: dict[Request, float] = {}
@@ -141,6 +146,7 @@ class Pushes:
         made = (Request(Verb.CREATE, path) for path in DIRECTORIES)
         self._stale = dict.fromkeys((*made, Request(Verb.GET, CURRENT), Request(Verb.CHILDREN, APPLIED)))
         self._stale |= dict.fromkeys(Request(Verb.GET, f"{APPLIED}/{host}") for host in self._read.reports)
+        self._doubt_texts()
 
     def disconnected(self) -> None:
         """What was read stays: it is the best that is known."""
@@ -152,9 +158,20 @@ class Pushes:
             self._stale[Request(verb, path)] = None
         return path.startswith(DIRECTORIES)
 
-    def told(self, report: Report, wants: tuple[int, str] | None, pushes: Iterable[Push]) -> None:
-        """The daemon said what it runs, which text it lacks, and what persons have ordered."""
-        self._report, self._wants = report, wants
+    def told(
+        self,
+        report: Report,
+        wants: tuple[int, str] | None,
+        pushes: Iterable[Push],
+        plan: tuple[int, str] | None = None,
+        text: str | None = "",
+    ) -> None:
+        """The daemon said what it runs, which text it lacks, and what persons have ordered.
+
+        `plan`: the number and digest of the version that its plan was read from; None: that of the report.  `text`:
+        that of the version in the report, empty: it has none; None: it has not heard yet that it is asked for."""
+        self._report, self._wants, self._plan = report, wants, plan or (report.number, report.digest)
+        self._own_text = text
         if self._read.version < 0 and self._read.record is not None:
             self._read.record = self._without_node()
         self._courses = {one.id: self._courses.get(one.id) or _Course(one) for one in pushes}
@@ -212,11 +229,17 @@ class Pushes:
     def _lost(self, request: Request, now: float) -> None:
         """A directory was removed, and is made again.  Where its parent is gone, too, the cluster is set up from the
         beginning."""
+        self._doubt_texts()
         directory = APPLIED if request.path.startswith(APPLIED) else CONFIG
         made = Request(Verb.CREATE, directory)
         self._stale = {made: None, **self._stale, Request(Verb.CHILDREN, APPLIED): None}
         if request == made:
             self._refused_until = now + REFUSED_FOR
+
+    def _doubt_texts(self) -> None:
+        """ZooKeeper may have lost its data since texts were written."""
+        for course in self._open():
+            course.stored, course.kept = False, None
 
     def _record_read(self, node: Node | None, now: float) -> None:
         self.unread = False
@@ -269,7 +292,9 @@ class Pushes:
         if request.verb is Verb.GET and node is not None:
             self._text = number, documents.digest_of(text), text
         for course in self._open()[:1]:
-            if request.verb is Verb.CREATE and result is Result.DONE:
+            if course.kept is not None and number == course.kept.number:
+                course.kept.answered(request, result, node)
+            elif request.verb is Verb.CREATE and result is Result.DONE:
                 course.stored = True
             elif request.verb is Verb.GET and number == course.origin and course.text is None:
                 course.text = text
@@ -348,7 +373,7 @@ class Pushes:
         self._prune, self._pruned = None, record.number
 
     def _pushed(self, course: _Course, record: Record) -> Request | None:
-        """The next step of a push; None: it has an outcome."""
+        """The next step of a push; None: it has an outcome, or waits for the daemon."""
         push = course.push
         if push.takes_back and not course.number:
             step = self._taken_back(course, record)
@@ -378,6 +403,12 @@ class Pushes:
             return None
         if course.number <= record.number:  # another push came first, and has ended
             course.number, course.stored = record.number + 1, False
+        if self._is_lost(record):
+            kept, own = self._kept(course, record), self._own_text
+            if own is None:
+                return None
+            if not kept.done and documents.digest_of(own) == kept.digest:
+                return kept.request(own)
         if not course.stored:
             return Request(Verb.CREATE, text_path(course.number), documents.dump_text(text, push.mark))
         version = Version(course.number, digest, push.by, self.node, push.at, push.mark, course.origin)
@@ -388,6 +419,14 @@ class Pushes:
         if self._read.version < 0:
             return Request(Verb.CREATE, CURRENT, begun)
         return Request(Verb.SET, CURRENT, begun, self._read.version)
+
+    @staticmethod
+    def _kept(course: _Course, record: Record) -> KeptText:
+        """The text of the version that this host runs, of which the record is lost."""
+        kept, runs = course.kept, (record.number, record.digest(record.number))
+        if kept is None or (kept.number, kept.digest) != runs:
+            kept = course.kept = KeptText(*runs, course.push.mark)
+        return kept
 
     def _taken_back(self, course: _Course, record: Record) -> Request | None:
         """The step that turns a push in progress back, or that waits less for the way back.
@@ -435,7 +474,8 @@ class Pushes:
         """Why this host takes no slot: it does not run what it should.  Empty: it does, or its turn has come just now.
 
         A host that was away would start instances by rules that are over, or compete with hosts that have the new
-        ones; one in its turn keeps what it has."""
+        ones; one in its turn keeps what it has.  Until its plan is read anew, a host in its turn has the rules from
+        before, which may be those of a version that is no longer in force."""
         record, report = self._read.record, self._report
         if self.untrusted:
             return ""
@@ -443,8 +483,9 @@ class Pushes:
             return self.problem or "the configuration in force has not been read yet"
         if report is None:
             return "its daemon is too old for the configuration that was pushed" if record.in_force else ""
-        known = {record.in_force, record.number if record.phase is not Phase.SETTLED else record.in_force}
-        same = report.number in known and report.digest == record.digest(report.number)
+        numbers = (record.in_force, record.number if record.phase is not Phase.SETTLED else record.in_force)
+        known = {(number, record.digest(number)) for number in numbers}
+        same = (report.number, report.digest) in known and self._plan in known
         if same and (report.health is Health.READY or self.node in record.turns):
             return ""
         return f"it does not run version {record.turn(self.node).number} of the configuration: " + (
@@ -477,6 +518,8 @@ class Pushes:
         text = self._text_of(*self._wants) if self._wants is not None else None
         if text is not None:
             word["text"] = text
+        if self._is_lost(record) and self._open():
+            word["keep"] = True
         return word
 
     def _host(self, record: Record, host: str, here: bool) -> PushedHost:
@@ -492,8 +535,12 @@ class Pushes:
             return None
         return Request(Verb.GET, text_path(self._wants[0]))
 
+    def _is_lost(self, record: Record) -> bool:
+        """There was a record: this host runs a version that was in one."""
+        return self._read.version < 0 and record.number > 0
+
     def _lost_problem(self) -> str:
-        if self._read.version >= 0 or self._read.record is None or not self._read.record.number:
+        if self._read.record is None or not self._is_lost(self._read.record):
             return ""
         return (
             "ZooKeeper has lost which version is in force: each host keeps the one that it runs; `supervisor cluster "

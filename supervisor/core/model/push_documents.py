@@ -54,6 +54,7 @@ class PushedWord(TypedDict):
     history: Annotated[list[PushedVersion], "oldest first"]
     problem: str
     text: NotRequired[Annotated[str, "of the version that the daemon lacks; not told to commands"]]
+    keep: NotRequired[Annotated[bool, "the record is lost, and the text of the version that the daemon runs is wanted"]]
 
 
 class PushedAnswer(TypedDict):
@@ -66,6 +67,8 @@ class PushedAnswer(TypedDict):
     reason: str
     differs: bool
     wants: Annotated[tuple[int, str] | None, "the number and digest of a version whose text it lacks"]
+    plan: NotRequired[Annotated[tuple[int, str], "the version that its plan was read from, while it changes, too"]]
+    text: NotRequired[Annotated[str, "where it is wanted: that of the version; empty: it has none"]]
 
 
 class PushOrder(TypedDict):

@@ -50,6 +50,7 @@ class PushedConfiguration:
         self._seq, self._health, self._reason = 0, Health.READY, ""
         self._text = ""
         self._wants: Version | None = None
+        self._keep = False
         self._compiling = False
         self._cancel_attempt: Callable[[], None] | None = None
         self._change = self._files.change(self._in_force)
@@ -62,6 +63,7 @@ class PushedConfiguration:
         if word is None:
             return
         self._turn = word["turn"]
+        self._keep = word.pop("keep", False)
         text = word.pop("text", "")
         if text:
             self._text = text
@@ -70,10 +72,14 @@ class PushedConfiguration:
     def answer(self) -> PushedAnswer:
         """What this host runs."""
         (number, digest), pushed = self._told, self._parts.service_set.plan.pushed
-        return {
+        found: PushedAnswer = {
             "number": number, "digest": digest, "seq": self._seq, "health": self._health.value,
             "reason": self._reason, "differs": pushed is not None and pushed.differs, "wants": self._wants,
+            "plan": self._in_force,
         }  # fmt: skip
+        if self._keep:
+            found["text"] = self._files.read(self._told) or ""
+        return found
 
     def problems(self) -> list[str]:
         """What a person is to know of the version that this host runs, or should."""
@@ -247,10 +253,15 @@ class _Files:
 
     def has(self, version: Version) -> bool:
         """Whether the text of a version is there, undamaged."""
+        text = self.read(version)
+        return text is not None and digest_of(text) == version[1]
+
+    def read(self, version: Version) -> str | None:
+        """The text of a version; None where it cannot be read."""
         try:
-            return digest_of(Path(self._path(version)).read_bytes().decode()) == version[1]
+            return Path(self._path(version)).read_bytes().decode()
         except (OSError, ValueError):
-            return False
+            return None
 
     def write(self, version: Version, text: str) -> str:
         """Keep the text of a version, unless it is there; its path.  OSError."""

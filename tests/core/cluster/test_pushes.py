@@ -15,7 +15,7 @@ from supervisor.core.cluster import version_documents as documents
 from supervisor.core.cluster.pushes import GONE, Push, Pushes, There, _Course, untrusted
 from supervisor.core.cluster.requests import MEMBERS, Answer, Node, Request, Result, Verb
 from supervisor.core.cluster.version_documents import APPLIED, CURRENT, LARGEST, digest_of, text_path
-from supervisor.core.cluster.versions import Health, Phase, Record, Report, State, Version
+from supervisor.core.cluster.versions import Health, Phase, Record, Report, State, Turn, Version, begin
 from tests.core.cluster.simulated_zookeeper import ZooKeeper
 
 BAD = "bad"
@@ -65,7 +65,8 @@ class Machine:
                 if self.health is Health.CHANGING:
                     self.health = Health.FAILED if f"{BAD} {self.node}" in self.text else Health.READY
         reason = "web is not ready" if self.health is Health.FAILED else ""
-        self.pushes.told(Report(*self.runs, self.seq, self.health, reason), wants, self.orders)
+        text = self.text if word is not None and word.get("keep") else None
+        self.pushes.told(Report(*self.runs, self.seq, self.health, reason), wants, self.orders, None, text)
 
     def ask(self) -> None:
         if self.out is None and self.connected:
@@ -332,6 +333,26 @@ def test_a_host_that_does_not_run_its_version_says_why_it_takes_nothing() -> Non
     assert world["c"].pushes.behind() == "it does not run version 1 of the configuration: web is not ready"
     word = world["a"].pushes.word(world.there())
     assert word is not None and word["consistency"] == pytest.approx(2 / 3, abs=1e-3)
+
+
+def test_a_host_in_its_turn_takes_nothing_while_it_has_the_plan_of_a_version_that_is_over() -> None:
+    """It was away while version 2 came into force.  Its turn for version 3 comes, and the plan is read anew later."""
+    world = World()
+    for text in ("one", "two"):
+        world.push(text)
+        world.turns()
+    pushes, changing = world["c"].pushes, Report(3, digest_of("three"), 9, Health.CHANGING)
+    rolling = begin(world.record, Version(3, changing.digest), "1", 5.0)
+    told = replace(rolling, turns={"c": Turn(3, rolling.seq)})
+    pushes._record_read(Node(documents.dump_record(told), 9, 1), world.now)
+    runs = {"number": 3, "digest": changing.digest, "seq": 9, "health": "changing", "reason": "", "differs": False}
+    for number, text in (2, "two"), (3, "three"):
+        push_word.hear(pushes, {"pushed": {**runs, "wants": None, "plan": [number, digest_of(text)]}})
+        assert pushes.behind() == ""
+    push_word.hear(pushes, {"pushed": {**runs, "wants": None}})  # an earlier build
+    assert pushes.behind() == ""
+    push_word.hear(pushes, {"pushed": {**runs, "wants": None, "plan": [1, digest_of("one")]}})
+    assert pushes.behind() == "it does not run version 3 of the configuration: it changes to it"
 
 
 def test_what_cannot_be_read_is_told_and_left() -> None:

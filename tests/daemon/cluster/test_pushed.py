@@ -120,8 +120,8 @@ class Held:
         self.applied += 1
         return {"added": [], "restarted": [], "rolled": []}
 
-    def word(self, version: tuple[int, str], text: str = "") -> Any:
-        return {"turn": {"number": version[0], "digest": version[1], "seq": 1}, "text": text}
+    def word(self, version: tuple[int, str], text: str = "", **more: bool) -> Any:
+        return {"turn": {"number": version[0], "digest": version[1], "seq": 1}, "text": text, **more}
 
 
 def test_a_version_that_waited_for_a_rollout_is_there_for_the_next_daemon(
@@ -131,10 +131,16 @@ def test_a_version_that_waited_for_a_rollout_is_there_for_the_next_daemon(
     runs = PushedConfiguration(cast("Parts", parts), lambda: None)
     runs.heard(parts.word(ONE, "one"))
     assert runs.answer()["health"] == "changing" and kept(str(tmp_path)) is None
+    assert runs.answer()["plan"] == (0, "") and runs.answer()["number"] == 1
     parts.rolling = False
     parts.timers.pop()()
-    assert runs.answer()["health"] == "ready" and parts.applied == 1
+    assert runs.answer()["health"] == "ready" and parts.applied == 1 and runs.answer()["plan"] == ONE
     assert kept(str(tmp_path)) is not None, "else the next daemon runs its own file"
+    assert "text" not in runs.answer()
+    runs.heard(parts.word(ONE, keep=True))
+    assert runs.answer()["text"] == "one"
+    (tmp_path / DIRECTORY / f"1-{ONE[1]}.toml").unlink()
+    assert runs.answer()["text"] == ""
 
 
 def test_a_version_that_is_told_again_is_tried_once_and_not_by_a_daemon_that_ends(

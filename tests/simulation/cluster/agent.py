@@ -79,8 +79,8 @@ class AgentProcess(Process):
                 case ("changed", verb, path):
                     if not self.pushes.changed(verb, path):
                         agent.changed(verb, path)
-                case ("daemon", local, (report, wants, pushes)):
-                    self.pushes.told(report, wants, pushes)
+                case ("daemon", local, said):
+                    self.pushes.told(*said)
                     self._heard_at, self._able = now, local.able
                     self._tell_agent(local, now)
                 case ("dead-man", "gone", name, epoch, _):

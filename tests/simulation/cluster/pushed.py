@@ -42,6 +42,7 @@ class Pushed:
         self.health = Health.CHANGING if self.host.saved.changing else Health.READY
         self._text = ""
         self._wants: Version | None = None
+        self._keep = False
         self._compiled_at = NEVER
         self._look_at = self.host.now() + LOOK if self.host.saved.changing else NEVER
 
@@ -53,11 +54,13 @@ class Pushed:
         if word is not None:
             self._turn = word["turn"]
             self._text = word.get("text") or self._text
+            self._keep = word.get("keep", False)
             self._follow()
 
-    def answer(self) -> tuple[Report, Version | None, tuple[Push, ...]]:
+    def answer(self) -> tuple[Report, Version | None, tuple[Push, ...], Version, str | None]:
         report = Report(*self.told, self._seq, self.health, self.reason)
-        return report, self._wants, tuple(self.orders.values())
+        text = self.host.saved.texts.get(self.told, "") if self._keep else None
+        return report, self._wants, tuple(self.orders.values()), self.host.saved.version, text
 
     def turn(self, now: float) -> None:
         if now >= self._compiled_at:
