@@ -6,12 +6,13 @@ incarnation needs.  After the stop timeout the tree is killed, again and again w
 
 from __future__ import annotations
 
+from supervisor.core.lifecycle import notices
 from supervisor.core.lifecycle.ending import ended, take_exit
 from supervisor.core.lifecycle.entering import kill, note, send_stop, signal_tree, stop_step
 from supervisor.core.lifecycle.instance import Instance
 from supervisor.core.lifecycle.snapshot import Phase
 from supervisor.core.model import events as ev
-from supervisor.core.model.actions import Action
+from supervisor.core.model.actions import Action, Signal
 from supervisor.core.model.causes import Cause
 
 
@@ -40,6 +41,14 @@ def exited(instance: Instance, event: ev.Exited, now: float, out: list[Action]) 
         ended(instance, now, out)
     else:
         signal_tree(instance, out)
+
+
+def main_pid(instance: Instance, event: ev.MainPid, now: float, out: list[Action]) -> None:
+    """Another process of the tree took over from the main one, which alone was signalled: signal it, too."""
+    before = instance.pid
+    notices.main_pid(instance, event, now, out)
+    if instance.pid != before and not instance.draining and not instance.killed:
+        out.append(Signal(instance.name, instance.incarnation, stop_step(instance).signal))
 
 
 def tree_empty(instance: Instance, event: ev.TreeEmpty, now: float, out: list[Action]) -> None:

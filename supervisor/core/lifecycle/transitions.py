@@ -200,7 +200,7 @@ TRANSITIONS: dict[tuple[State, type[ev.Event]], Handler] = {
     (State.STOPPING, ev.KillIncomplete): stopping.kill_incomplete,
     (State.STOPPING, ev.Extended): notices.extended,
     (State.STOPPING, ev.StatusText): notices.status_text,
-    (State.STOPPING, ev.MainPid): notices.main_pid,
+    (State.STOPPING, ev.MainPid): stopping.main_pid,
     (State.STOPPING, ev.NotifyRefused): notices.refused,
     (State.STOPPING, ev.ErrorTold): notices.error_told,
     (State.STOPPING, ev.DelayReset): notices.delay_reset,
