@@ -84,7 +84,7 @@ def test_the_figures_of_several_runs() -> None:
     assert whole["kinds"] == {"daemon killed": 3, "busy loops": 1, "drain": 1, "agent killed": 1}
     assert whole["violations"] == ["seed 2: two at a time"]
     told = figures(whole)
-    assert told[0] == "5 random faults on three hosts, 14 runs of slots: 1 violations, 1 late"
+    assert told[0] == "random faults on three hosts: 5, runs of slots: 14; violations: 1, late: 1"
     assert told[-1].endswith("gone by its lease's end in 3 of 4; 2 more went on under a lease that was prolonged")
     row = next(line for line in told if line.startswith("daemon killed"))
     assert " ".join(row.split()) == "daemon killed 3 4 3 0 1 0 median 4.00 s, worst 9.00 s of 3"
@@ -102,7 +102,7 @@ def test_reports_in_files_are_added_up(tmp_path: Path, capsys: pytest.CaptureFix
         file.write_text(json.dumps(report))
     assert main([str(file) for file in files]) == 1
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "8 random faults on three hosts, 16 runs of slots: 1 violations, 0 late"
+    assert told[0] == "random faults on three hosts: 8, runs of slots: 16; violations: 1, late: 0"
     assert told[-2].startswith("part killed, stopped or starved") and "in 8 of 8" in told[-2]
     assert told[-1] == "VIOLATION: seed 2: two at a time"
     assert main([str(files[0])]) == 0

@@ -56,8 +56,8 @@ def figures(report: JSON) -> list[str]:
     for kind in PROVEN:
         proven.update(trees.get(kind, {}))
     bad, late = len(report["violations"]), len(report["late"])
-    count = f"{report['faults']} random faults on three hosts, {report['runs']} runs of slots"
-    lines = [f"{count}: {bad} violations, {late} late"]
+    count = f"random faults on three hosts: {report['faults']}, runs of slots: {report['runs']}"
+    lines = [f"{count}; violations: {bad}, late: {late}"]
     head = f"{'FAULT':<26}{'FAULTS':>7}{'TREES HIT':>11}{'GONE IN TIME':>14}{'WENT ON':>9}{'LATE':>6}{'NOT SEEN':>10}"
     lines.append(f"{head}  FREE FOR")
     for kind, count in sorted(report["kinds"].items()):
