@@ -8,9 +8,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
-from itertools import count, islice
+from itertools import count
 
 from tests.simulation.cluster.run import Result, run
 
@@ -25,8 +25,12 @@ def results(first: int, seconds: float, jobs: int, pushes: bool | None) -> Itera
             yield one(next(seeds))
         return
     with ProcessPoolExecutor(jobs) as pool:
-        while time.monotonic() < ends:
-            yield from pool.map(one, islice(seeds, 16 * jobs), chunksize=4)
+        under_way = {pool.submit(one, next(seeds)) for _ in range(2 * jobs)}
+        while under_way:
+            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            if time.monotonic() < ends:
+                under_way |= {pool.submit(one, next(seeds)) for _ in done}
+            yield from (future.result() for future in done)
 
 
 def main() -> int:
