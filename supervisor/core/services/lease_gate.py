@@ -4,6 +4,7 @@ The agent sends the leases.  An instance starts only under a lease, and carries 
 gone, or is one of another epoch, the instance is stopped in order; it is still wanted up, waits for the next lease, and
 nothing has failed.  Until the agent has spoken, what an earlier daemon started goes on: the dead-man ends it when its
 time is over.  What ended so while no daemon looked waits for the next lease, too, and not for the delay of its policy.
+Where the slot is held under the same epoch again, the run of that epoch counts as ended so if the dead-man says it.
 
 Moments are monotonic seconds.  `Lease` counts in CLOCK_BOOTTIME, so what tells the gate converts them.
 """
@@ -49,6 +50,8 @@ class LeaseGate:
     def __init__(self) -> None:
         self.told: Told | None = None
         self.guarded: frozenset[tuple[str, int]] = frozenset()
+        self.killed: dict[str, int] = {}
+        """The epochs of runs that the dead-man has ended, by instance, until the next one starts."""
         self.due: float | None = None
         """When a lease allows something else than before."""
 
@@ -69,6 +72,7 @@ class LeaseGate:
         for instance in instances:
             if instance.spec.exclusive:
                 instance.epoch = self.epoch(instance)
+                self.killed.pop(instance.name, None)
 
     def awaited(self, instance: Instance, now: float) -> str:
         """What the start of an exclusive instance waits for; empty: it may start."""
@@ -107,9 +111,11 @@ class LeaseGate:
         if self.told is None:
             return
         for instance in instances:
-            if not instance.spec.exclusive or self._covered(instance, now):
+            if not instance.spec.exclusive:
                 continue
-            if _runs(instance) or _may_have_ended_with_its_lease(instance):
+            covered = self._covered(instance, now)
+            ended = not covered or self.killed.get(instance.name) == instance.epoch
+            if (not covered and _runs(instance)) or (ended and _may_have_ended_with_its_lease(instance)):
                 yield instance, ev.Restart(Cause.LEASE_ENDING)
 
     def covers(self, needed: Instance, condition: Condition) -> bool:

@@ -277,6 +277,13 @@ class ServiceSet:
         self._permits.recheck = True
         return self._process_queue(now)
 
+    def ended_with_lease(self, name: str, epoch: int, now: float) -> list[Action]:
+        """The dead-man process has killed what ran under this epoch."""
+        if self.roster.gate is None:
+            return []
+        self.roster.gate.killed[name] = epoch
+        return self._process_queue(now)
+
     def reset(self, names: Iterable[str], now: float, by: By = ev.NOTHING) -> list[Action]:
         for name in names:
             self._queue.append((self.instances[name], ev.Reset(by)))

@@ -301,6 +301,7 @@ class Cluster:
                 self._guard()  # it is not started again before the dead-man knows it again
                 if killed:  # one that has ended was forgotten before that
                     self._forget(key)
+                    self._parts.engine.order(self._parts.service_set.ended_with_lease(*key, self._parts.now()))
 
     def _forget(self, key: tuple[str, int]) -> None:
         """Let the dead-man forget a tree of which this daemon has nothing.  Until then it kills what appears of it."""

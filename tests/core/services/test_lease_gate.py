@@ -158,6 +158,29 @@ def test_a_run_that_the_dead_man_killed_while_the_daemon_stood_still_waits_for_t
     assert set_.instances["beat"].waiting_for == "its slot in the cluster"
 
 
+@pytest.mark.parametrize("ended", [None, ev.Exited(1, None, 9, True)], ids=["while the daemon was dead", "before it"])
+@pytest.mark.parametrize("first", [True, False], ids=["the dead-man speaks first", "the agent speaks first"])
+def test_a_run_that_the_dead_man_ended_starts_again_under_a_lease_of_the_same_epoch(
+    ended: ev.Exited | None, first: bool
+) -> None:
+    """The session outlived the run: the next agent goes on with it."""
+    set_ = beside_a_dead_daemon(None if first else told(7), ended)
+    actions = set_.ended_with_lease("beat", 7, 4.02)
+    if first:
+        actions += set_.lease(told(7), 4.03)
+    assert spawned(actions) == ["beat"] and set_.instances["beat"].epoch == 7
+    set_.step("beat", ev.Spawned(set_.instances["beat"].incarnation, 101), 4.1)
+    set_.step("beat", ev.Exited(set_.instances["beat"].incarnation, None, 9, True), 5.0)
+    assert set_.instances["beat"].state is State.BACKOFF, "this one was killed by another"
+
+
+@pytest.mark.parametrize("epoch", [6, 8])
+def test_that_the_dead_man_ended_another_run_explains_nothing(epoch: int) -> None:
+    set_ = beside_a_dead_daemon(told(7))
+    assert set_.ended_with_lease("beat", epoch, 4.02) == []
+    assert set_.instances["beat"].state is State.BACKOFF
+
+
 @pytest.mark.parametrize(
     ("last", "ended"),
     [
@@ -218,6 +241,7 @@ def test_without_placed_services_there_is_no_gate() -> None:
     set_ = ServiceSet(Plan(supervisor=SupervisorSpec(), services=(ServiceSpec(name="a", command=("x",)),)), lambda: 0.5)
     assert set_.roster.gate is None
     assert set_.lease(Told("a"), 0.0) == [] and set_.guard(frozenset({("a", 1)}), 0.0) == []
+    assert set_.ended_with_lease("a", 1, 0.0) == []
 
 
 def test_a_start_is_settled_where_nothing_more_is_to_be_waited_for() -> None:

@@ -235,7 +235,7 @@ def test_a_tree_that_is_gone_is_forgotten_and_until_then_not_guarded(
     assert dead_man.heard() == ["forget beat 7"] * 2, "and what has ended is not answered for ever"
     assert parts.said == ["the lease of beat was over: the dead-man process killed it"], "told once"
     gate = parts.service_set.roster.gate
-    assert gate is not None and not gate.guarded
+    assert gate is not None and not gate.guarded and gate.killed == {"beat": 7}
 
 
 def test_a_tree_of_an_earlier_daemon_is_forgotten_unless_it_runs(

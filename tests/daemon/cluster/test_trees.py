@@ -31,6 +31,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Any:
         instances={"beat": instance},
         roster=SimpleNamespace(gate=gate),
         guard=lambda known, _now: guarded.append(known) or [],
+        ended_with_lease=lambda *_: [],
     )
     made = object.__new__(Cluster)
     made._parts = SimpleNamespace(  # type: ignore[assignment]

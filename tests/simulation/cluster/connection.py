@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from supervisor.core.cluster.requests import WRITES, Answer, Request, Result, Verb
+from supervisor.core.cluster.requests import DRAINS, WRITES, Answer, Request, Result, Verb
 from tests.simulation.cluster.ensemble import SERVERS
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Connection:
                 return
             if request.verb in WRITES:
                 world.observer.proven(self.host, self.host.world_time(sent))
+            if request.path == DRAINS and self.host.node in answer.names:
+                world.observer.told_drain(self.host)
             self._post(generation, ("answered", number, answer._replace(sent=sent)))
 
         world.at(arrives, arrive)
@@ -133,6 +135,7 @@ class Connection:
         before, self.server = self.session, server
         self.session = ensemble.open(before, server)
         self.up, self._last = True, self.world.now
+        self.host.unheard = self.world.now
         self.world.clients[self.session] = self
         if before and before != self.session:
             self.agent.post(("expired",))

@@ -194,6 +194,7 @@ class Daemon(Process):
             if self.gate.told is not None:
                 self._watch_leases(self.gate.told)
             self._tell_trees()
+            self._say("trees")
         if self._dead_man is not None:
             self._say("beat", repr(self._believed), repr(self.host.now()))
         self._beat_at = now + (0.1 if self._dead_man is None else BEAT)
@@ -202,6 +203,8 @@ class Daemon(Process):
         self._dead_man.post((list(words), self))
 
     def _dead_man_said(self, words: list[str]) -> None:
+        if len(words) < 3:
+            return
         key = words[1], int(words[2])
         if words[0] == "watched" and key in self._known:
             self._known[key] = True
@@ -209,6 +212,8 @@ class Daemon(Process):
         elif words[0] == "gone":
             self._known.pop(key, None)
             self._grouped.discard(key)
+            if words[3] == "killed":
+                self.gate.killed[key[0]] = key[1]
             self._guard()
 
     def _guard(self) -> None:

@@ -77,7 +77,7 @@ class Host:
         """Cut off from ZooKeeper; from the other hosts, too."""
         self.cut_since = -1e9
         self.unheard = -1e9
-        """When a request of this host was lost, or late, the last time."""
+        """The last moment at which its agent had no connection or stood still, or a request was lost or late."""
         self.slow_net = 0.002
         self.up = True
         self.digest = "d1"

@@ -31,6 +31,8 @@ class Observer:
         self._ends: dict[tuple[Host, Slot, int], float] = {}
         self._epochs: dict[Slot, int] = {}
         self._drained: dict[str, float] = {}
+        self._told_drain: dict[str, float] = {}
+        """When a server has first told a host of its drain."""
         self._proven: dict[Host, float] = {}
         self._promises: dict[tuple[str, str], float] = {}
         self._known: list[tuple[float, frozenset[Version]]] = []
@@ -87,8 +89,14 @@ class Observer:
     def drained(self, node: str, since: float | None) -> None:
         if since is None:
             self._drained.pop(node, None)
+            self._told_drain.pop(node, None)
         else:
             self._drained.setdefault(node, since)
+
+    def told_drain(self, host: Host) -> None:
+        """A server tells a host that it is drained."""
+        if host.node in self._drained:
+            self._told_drain.setdefault(host.node, self.world.now)
 
     def began(self, tree: Running) -> None:
         """A tree of processes begins."""
@@ -113,7 +121,8 @@ class Observer:
             raise Violation(f"{what}, cut off from ZooKeeper for {world.now - host.cut_since:.1f} s")
         late = self._late()
         drained = self._drained.get(host.node)
-        heard = drained is not None and world.now - max(drained, host.unheard) > late
+        told = self._told_drain.get(host.node, float("inf"))
+        heard = drained is not None and world.now - min(told, max(drained, host.unheard)) > late
         if first and drained is not None and heard and f"{DRAINS}/{host.node}" in self._nodes():
             raise Violation(f"{what}, drained for {world.now - drained:.1f} s")
         self._await_end(tree)

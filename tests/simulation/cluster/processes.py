@@ -44,6 +44,8 @@ class Process:
     def resume(self) -> None:
         if self.stopped:
             self.stopped, self.stopped_at = False, 0.0
+            if self is self.host.agent:
+                self.host.unheard = self.world.now
             if self.alive:
                 self._due = NEVER
                 self.wake(self.world.now)
