@@ -14,11 +14,16 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 
 _DONT_NEED = 4
 _SOLE_THREAD = 1
 _MAPPING = re.compile(rb"(\w+)-(\w+) (r-[-x]p) \w+ \w+:\w+ [1-9]\d* +/")
+_OWN = (b"Anonymous:", b"Private_Hugetlb:", b"Swap:")
+"""Lines that count the pages of a mapping that its file does not have.  Those in the swap space do not count as
+anonymous; they may hold what the loader has written into a library before it made that part read only."""
+_LAST = _OWN[-1]
 
 
 def give_back() -> None:
@@ -35,15 +40,23 @@ def _unchanged_file_pages() -> list[tuple[int, int]]:
     """Address and length of each mapping of a file that is read only and has no page of its own, which would be lost.
 
     None beside other threads: one may be loading a library, and map writable data where this saw its code."""
-    found: list[tuple[int, int]] = []
-    start = end = 0
     with suppress(OSError), open("/proc/self/smaps", "rb") as file:
         if sum(1 for _ in os.scandir("/proc/self/task")) == _SOLE_THREAD:
-            for line in file:
-                if line.startswith(b"Anonymous:"):
-                    if end and line.split()[1] == b"0":
-                        found.append((start, end - start))
-                    end = 0
-                elif mapping := _MAPPING.match(line):
-                    start, end = int(mapping[1], 16), int(mapping[2], 16)
+            return unchanged(file)
+    return []
+
+
+def unchanged(smaps: Iterable[bytes]) -> list[tuple[int, int]]:
+    """The same, of these lines of /proc/PID/smaps."""
+    found: list[tuple[int, int]] = []
+    start = end = 0
+    for line in smaps:
+        if line.startswith(_OWN):
+            if line.split()[1] != b"0":
+                end = 0
+            elif end and line.startswith(_LAST):
+                found.append((start, end - start))
+                end = 0
+        elif mapping := _MAPPING.match(line):
+            start, end = int(mapping[1], 16), int(mapping[2], 16)
     return found

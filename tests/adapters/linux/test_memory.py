@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor.adapters.linux.memory import give_back
+from supervisor.adapters.linux.memory import give_back, unchanged
 from supervisor.daemon import runtime
 
 BLOCK, BLOCKS = 4096, 4000
@@ -70,6 +70,41 @@ def test_code_that_only_the_start_needed_leaves_the_process_and_comes_back(besid
     before, after, again = map(int, run.stdout.split())
     assert before > 0 and again == 42
     assert after == (0 if beside == "alone" else before)
+
+
+SMAPS = """\
+7f0000001000-7f0000003000 r--p 00002000 fe:00 260850                     /usr/lib/libone.so
+Rss:                   8 kB
+Anonymous:             {} kB
+AnonHugePages:         0 kB
+Private_Hugetlb:       {} kB
+Swap:                  {} kB
+SwapPss:               0 kB
+7f0000003000-7f0000004000 rw-p 00004000 fe:00 260850                     /usr/lib/libone.so
+Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
+7f0000004000-7f0000005000 r-xp 00000000 00:00 0                          [vdso]
+Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
+7f0000008000-7f0000009000 r-xp 00000000 fe:00 260851                     /usr/lib/libtwo.so
+Anonymous:             0 kB
+Private_Hugetlb:       0 kB
+Swap:                  0 kB
+"""
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [((0, 0, 0), True), ((4, 0, 0), False), ((0, 2048, 0), False), ((0, 0, 8), False)],
+    ids=["none", "in memory", "a huge one", "in the swap space"],
+)
+def test_a_mapping_with_pages_of_its_own_stays(own: tuple[int, int, int], given: bool) -> None:
+    """What the loader has written into a library is lost otherwise; in the swap space, it does not count as
+    anonymous."""
+    lines = SMAPS.format(*own).encode().splitlines(keepends=True)
+    assert unchanged(lines) == [*[(0x7F0000001000, 0x2000)] * given, (0x7F0000008000, 0x1000)]
 
 
 def test_without_proc_and_glibc_nothing_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
