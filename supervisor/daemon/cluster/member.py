@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from supervisor.adapters.cluster.packets import PacketConnection, PacketListener, connect
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.core.cluster import budget
-from supervisor.core.cluster.lease import MARGIN, Lease
+from supervisor.core.cluster.lease import MARGIN, Lease, Phase
 from supervisor.core.cluster.placement import Slot
 from supervisor.core.model.actions import Goal, State
 from supervisor.core.model.causes import Cause
@@ -320,11 +320,13 @@ class Cluster:
         parts.engine.order(parts.service_set.guard(guarded, parts.now()))
 
     def _watch_leases(self, told: Told) -> None:
-        """Let the dead-man know each lease before anything is started under it."""
-        instances = self._parts.service_set.instances
+        """Let the dead-man know each lease before anything is started under it.
+
+        Not one that is over: the dead-man would kill at once what starts when the lease is renewed in that moment."""
+        instances, now = self._parts.service_set.instances, self._parts.now()
         for slot, lease in told.leases.items():
             spec = self._parts.service_set.plan.service(slot.service)
-            if spec is None or slot.number >= len(spec.instances):
+            if spec is None or slot.number >= len(spec.instances) or lease.phase(now) is Phase.KILL:
                 continue
             name = spec.instances[slot.number]
             if (name, lease.epoch) not in self._known and name in instances:

@@ -62,6 +62,16 @@ def test_a_tree_with_a_lease_gets_its_time(daemon: Any) -> None:
     assert float(daemon.said[0][3]) == 1058.0
 
 
+@pytest.mark.parametrize(("kill_at", "known"), [(1000.0, False), (1000.1, True)], ids=["over", "not over"])
+def test_a_lease_that_is_over_is_not_told(daemon: Any, kill_at: float, known: bool) -> None:
+    """The dead-man would say at once that it has killed it, be told again, and kill what starts when it is renewed."""
+    plan = SimpleNamespace(service=lambda _name: SimpleNamespace(instances=("beat",)))
+    daemon.cluster._parts.service_set.plan = plan
+    told = Told("a", {Slot("beat", 0): Lease("beat", 0, 7, 990.0, 997.0, kill_at)})
+    daemon.cluster._watch_leases(told)
+    assert [said[:3] for said in daemon.said] == [["watch", "beat", "7"]] * known
+
+
 def test_what_the_dead_man_calls_gone_is_not_guarded_any_more(daemon: Any) -> None:
     daemon.cluster._known["beat", 7] = True
     daemon.cluster._dead_man_said(b"gone beat 7 killed")

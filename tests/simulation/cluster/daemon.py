@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from supervisor.core.cluster.lease import MARGIN
+from supervisor.core.cluster.lease import Phase as LeasePhase
 from supervisor.core.cluster.local import Local, Present
 from supervisor.core.cluster.orders import Order
 from supervisor.core.cluster.placement import Slot
@@ -220,9 +221,10 @@ class Daemon(Process):
         self.gate.guarded = frozenset(key for key, confirmed in self._known.items() if confirmed)
 
     def _watch_leases(self, told: Told) -> None:
+        now = self.host.now()
         for slot, lease in told.leases.items():
             key = self.world.name(slot), lease.epoch
-            if key not in self._known:
+            if key not in self._known and lease.phase(now) is not LeasePhase.KILL:
                 self._watch(*key, lease.kill_at)
 
     def _tell_trees(self) -> None:
