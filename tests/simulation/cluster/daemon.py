@@ -143,6 +143,7 @@ class Daemon(Process):
     def stop_instance(self, instance: Any, now: float) -> None:
         if instance.state is State.RUNNING and instance.tree is not None:
             instance.state, instance.until = State.STOPPING, now + self.world.stop_timeout
+            self.host.saved.ran.discard(instance.name)  # it does not fail any more, also not without this daemon
             instance.tree.ask()
         elif instance.state is State.BACKOFF:
             instance.state = State.STOPPED  # it waits to start
