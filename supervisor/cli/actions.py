@@ -104,8 +104,10 @@ def signal(target: DaemonTarget, number: str | None, no_check: bool, no_wait: bo
     try:
         names = target.client.act("signal", services, number, check=not no_check)
     except NoSuchService as error:
-        if number is None and len(services) > 1 and services[0].isupper():  # as supervisorctl takes it
-            hint = f"The signal is an option: supervisor signal -s {' '.join(services)}"
+        meant = next((word for word in services if repr(word) in error.message and _is_signal(word)), None)
+        if number is None and len(services) > 1 and meant is not None:  # supervisorctl takes it before the names
+            others = " ".join(word for word in services if word != meant)
+            hint = f"The signal is an option: supervisor signal -s {meant} {others}"
             raise NoSuchService(error.message, hint) from None
         raise
     for name in names:
@@ -116,6 +118,13 @@ def signal(target: DaemonTarget, number: str | None, no_check: bool, no_wait: bo
         from supervisor.cli.waiting.reloads import follow_reloads
 
         follow_reloads(target.client, names, began)
+
+
+def _is_signal(word: str) -> bool:
+    """Whether it is the name or the number of a signal."""
+    from signal import Signals
+
+    return word.isdecimal() or f"SIG{word.upper().removeprefix('SIG')}" in Signals.__members__
 
 
 @click.command()

@@ -124,7 +124,12 @@ def init(
         )
     path = paths[0] if paths else "services.toml"
     _write(path, STARTER, force, 0o666)
-    click.echo(f"{path} written; `supervisor check` explains it, `supervisor up` runs it")
+    click.echo(f"{path} written; `{_with(path)} check` explains it, `{_with(path)} up` runs it")
+
+
+def _with(path: str) -> str:
+    """What is typed before a command that is to use this file."""
+    return "supervisor" if path == "services.toml" else shlex.join(["supervisor", "-f", path])
 
 
 def _is_program(word: str) -> bool:
@@ -152,8 +157,9 @@ def _for_command(path: str, command: Sequence[str], force: bool) -> None:
     for reason in known.reasons:
         click.echo(f"  {reason}")
     if problems := _problems(path):
-        raise OperationFailed(f"{path} is written, but `supervisor check` refuses it", "\n".join(problems))
-    click.echo(f"{path} written with the service {known.name}; `supervisor check` explains it, `supervisor up` runs it")
+        raise OperationFailed(f"{path} is written, but `{_with(path)} check` refuses it", "\n".join(problems))
+    ours = _with(path)
+    click.echo(f"{path} written with the service {known.name}; `{ours} check` explains it, `{ours} up` runs it")
 
 
 def _take_over(
@@ -191,7 +197,7 @@ def _take_over(
         _tell(imported, output, problems)
     if problems:
         raise OperationFailed(
-            f"{output} is written, but `supervisor check` refuses it", "Mend it, then: supervisor check"
+            f"{output} is written, but `{_with(output)} check` refuses it", f"Mend it, then: {_with(output)} check"
         )
 
 
@@ -309,7 +315,8 @@ def _tell(imported: Imported, output: str, problems: Sequence[str], err: bool = 
     for problem in problems:
         click.echo(f"  {problem}", err=err)
     if not problems and output:
-        click.echo("\nNext: `supervisor check` shows what would be started, `supervisor up` starts it.", err=err)
+        ours = _with(output)
+        click.echo(f"\nNext: `{ours} check` shows what would be started, `{ours} up` starts it.", err=err)
 
 
 def _document(imported: Imported, output: str, problems: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from supervisor.cli.daemon_target import DaemonTarget, on_terminal
 from supervisor.cli.output import Output, discard, prepare
@@ -20,6 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return _told(code, output)
     except SupervisorError as error:
+        with suppress(OSError):
+            sys.stdout.flush()  # where both lead to one file, the error comes last
         red, plain = ("\x1b[1;31m", "\x1b[0m") if _paints_errors(target) else ("", "")
         sys.stderr.write(f"{red}supervisor:{plain} {error}\n")
         return error.exit_code

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +19,8 @@ PORTS = range(18080, 18280)
 """Below those that the kernel gives to outgoing connections."""
 _SHOP = "18080"
 """The port of the service `web` in services.toml."""
+_PYTHON = "${PYTHON:-python3}"
+"""The interpreter of the programs in services.toml."""
 
 
 class Project(NamedTuple):
@@ -29,7 +33,9 @@ class Project(NamedTuple):
 @contextmanager
 def laid_out() -> Iterator[Project]:
     """The example in a temporary folder, which has the directories of its daemon too, with ports that no other example
-    of this host gets.  The folder is removed in the end."""
+    of this host gets.  The programs run with this interpreter, also under a daemon that was started from another shell:
+    with another interpreter it would restart the services instead of adopting them.  The folder is removed in the
+    end."""
     folder = Path(tempfile.mkdtemp(prefix="phi-demo-"))
     with ExitStack() as held:
         held.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -41,6 +47,10 @@ def laid_out() -> Iterator[Project]:
         name = folder.name.removeprefix("phi-")
         ours = f'[supervisor]\nname = "{name}"\nruntime_dir = "run"\nstate_dir = "state"\n'
         http = f'[supervisor.http]\nlisten = "127.0.0.1:{page}"\nweb = true\n\n'
+        if re.fullmatch(
+            r"[\w./+-]+", sys.executable
+        ):  # no mark in it that the file or the split of a command would read
+            text = text.replace(_PYTHON, _PYTHON.replace("python3", sys.executable))
         text = text.replace(_SHOP, str(shop)).replace("[supervisor]\n", ours, 1)
         file = folder / "services.toml"
         file.write_text(text.replace("[defaults]", f"{http}[defaults]", 1))

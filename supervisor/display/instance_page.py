@@ -93,7 +93,7 @@ def _facts(page: Page) -> Iterator[tuple[str, str]]:
         yield "Note", said
     if view["since_s"] is not None:
         yield "Since", local_time(page.now - view["since_s"])[:19]
-    yield "Next", coming["what"] + (f", in {span(coming['in_s'])}" if coming["in_s"] is not None else "")
+    yield "Next", (f"in {span(coming['in_s'])}: " if coming["in_s"] is not None else "") + coming["what"]
     yield "Restarts", _restarts(view)
     if page.story["incidents"]:
         last = page.story["incidents"][-1]

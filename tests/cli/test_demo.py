@@ -30,6 +30,8 @@ def test_its_folder_is_its_own_and_is_removed(
             assert plan.supervisor.web
         commands = [service.command for plan in plans for service in plan.services if service.name == "web"]
         assert commands[0] != commands[1], "their ports"
+        programs = {service.command[0] for plan in plans for service in plan.services}
+        assert programs == {sys.executable}, "also without the variable PYTHON of the daemon that was killed"
     assert not list(tmp_path.iterdir())
 
 

@@ -57,6 +57,13 @@ def test_two_commands_from_a_procfile_to_a_plan(supervisor: Supervisor, tmp_path
     assert "web" in checked.out and "clock" in checked.out
 
 
+def test_what_to_type_next_names_a_file_that_is_not_the_usual_one(supervisor: Supervisor) -> None:
+    for arguments in (("--from", "Procfile", "-o", "other.toml"), ("third.toml",), ("fourth.toml", "--", "true")):
+        name = next(one for one in arguments if one.endswith(".toml"))
+        out = supervisor("init", *arguments).out
+        assert f"`supervisor -f {name} check`" in out and f"`supervisor -f {name} up`" in out
+
+
 def test_the_outcome_as_json(supervisor: Supervisor) -> None:
     run = supervisor("init", "--from", "Procfile", "--json")
     found = json.loads(run.out)

@@ -89,7 +89,7 @@ def test_of_a_service_with_several_instances_the_rows_stand_on_its_page(asked: S
 def test_an_instance_has_a_page_with_why_it_failed(asked: Supervisor) -> None:
     code, out, _ = asked("status", "web@2")
     assert code == 3
-    assert "Next: it is started again (attempt 2), in 4.2 s" in out and "supervisor reset web@2" in out
+    assert "Next: in 4.2 s: it is started again (attempt 2)" in out and "supervisor reset web@2" in out
 
 
 @pytest.mark.parametrize("names", [["redis", "web"], ["red*"], ["*@1"], ["front"], []])

@@ -196,9 +196,15 @@ def test_errors_of_nested_commands_are_their_own(supervisor: Supervisor) -> None
     assert code == 2 and "No such option" in err
 
 
-def test_a_signal_before_the_names_is_told_to_be_an_option(supervisor: Supervisor) -> None:
-    code, _, err = supervisor("signal", "HUP", "web")
+@pytest.mark.parametrize("words", [("HUP", "web"), ("web", "HUP")])
+def test_a_signal_among_the_names_is_told_to_be_an_option(supervisor: Supervisor, words: tuple[str, str]) -> None:
+    code, _, err = supervisor("signal", *words)
     assert code == 4 and err.splitlines()[-1].strip() == "The signal is an option: supervisor signal -s HUP web"
+
+
+def test_an_unknown_name_is_no_signal(supervisor: Supervisor) -> None:
+    code, _, err = supervisor("signal", "WBE", "web")
+    assert code == 4 and "option" not in err
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,15 @@ def test_a_full_disk_is_one_line_and_stops_no_order(path: str, arguments: str) -
     assert "Traceback" not in result.stderr and "Exception" not in result.stderr
 
 
+def test_an_error_comes_after_the_progress_that_led_to_it(tmp_path: Path) -> None:
+    path = f"{tmp_path}/control.sock"
+    with serve(path, [fake_client.view("redis")], broken=["redis"]):
+        result = run(path, "start redis", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    told = result.stdout.splitlines()
+    assert result.returncode == 1 and told[0].startswith("redis  "), told
+    assert told.index("supervisor: start failed for 1 of 1:") == len(told) - 3, told
+
+
 def test_an_error_of_its_own_is_told_first(path: str) -> None:
     with open("/dev/full", "w") as full:
         assert run(path, "status other", stdout=full, text=True).returncode == 4

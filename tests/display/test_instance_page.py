@@ -43,7 +43,7 @@ def test_the_page_of_a_healthy_instance_has_all_its_facts() -> None:
     lines = page_lines(page(**beating(0.31), port=8001), ASCII, None)
     assert fact(lines, "Defined") == "/srv/shop/services.toml:12"
     assert fact(lines, "State").startswith("running and ready (run 1, pid ")
-    assert fact(lines, "Next") == "suspicion, unless a heartbeat comes; it is healthy now, in 3.3 s"
+    assert fact(lines, "Next") == "in 3.3 s: suspicion, unless a heartbeat comes; it is healthy now"
     assert fact(lines, "Restarts") == "0; at most 5 in 1 min; policy on-failure"
     assert fact(lines, "Ready when") == "http://127.0.0.1:8000/healthz answers"
     assert fact(lines, "Reloads") == "on SIGHUP, if `web -t` succeeds"
@@ -81,7 +81,7 @@ def test_a_failure_tells_when_it_is_tried_again() -> None:
     row = next(row for row in twelve() if row["name"] == "mailer")
     lines = page_lines(page_of(row), ASCII, None)
     assert fact(lines, "State").endswith("exited with code 1")
-    assert fact(lines, "Next") == "it is started again (attempt 4), in 4.2 s"
+    assert fact(lines, "Next") == "in 4.2 s: it is started again (attempt 4)"
     assert fact(lines, "Restarts") == "4; 4 of at most 5 in 1 min; policy on-failure"
     assert lines[-3].strip().startswith("supervisor why mailer") and "supervisor reset mailer" in lines[-1]
 

@@ -38,7 +38,7 @@ def finish(
     """Wait for what was sent, and print.  OperationFailed names what was not done within `timeout` seconds."""
     if not names:
         return
-    tell = ProgressPrinter(_DONE[verb], print)
+    tell = ProgressPrinter(_DONE[verb], _say)
     failures = await_settled(client, verb, names, before, tell, timeout)
     if failures:
         said = "\n".join(f"  {name}: {why}" for name, why in failures.items())

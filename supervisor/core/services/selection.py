@@ -40,7 +40,7 @@ def resolve_one(service_set: ServiceSet, pattern: str) -> str:
     if not names:
         raise _unknown(service_set, pattern)
     if len(names) > 1:
-        raise UsageError(f"{pattern} has {len(names)} instances", f"Name one: {', '.join(names[:MOST_NAMED])}")
+        raise UsageError(f"{pattern} has {len(names)} instances", f"Name one: {_some(names)}")
     return names[0]
 
 
@@ -48,7 +48,7 @@ def resolve_service(service_set: ServiceSet, pattern: str) -> str:
     """The one service that `pattern` names, by itself, an instance or a group.  NoSuchService, UsageError."""
     services = list(dict.fromkeys(service_set.instances[n].spec.name for n in resolve(service_set, [pattern])))
     if len(services) > 1:
-        raise UsageError(f"{pattern} has {len(services)} services", f"Name one: {', '.join(services[:MOST_NAMED])}")
+        raise UsageError(f"{pattern} has {len(services)} services", f"Name one: {_some(services)}")
     return services[0]
 
 
@@ -135,6 +135,12 @@ def _unknown(service_set: ServiceSet, name: str) -> NoSuchService:
                 f"`supervisor up {options}` does.",
             )
     known = list(dict.fromkeys([s.name for s in service_set.plan.services] + list(service_set.instances)))
-    near = nearest(without_marks(name.rpartition(":")[2]), known) or known[:MOST_NAMED]
+    near = nearest(without_marks(name.rpartition(":")[2]), known) or known
     matched = "matches" if is_pattern(name) else "named"
-    return NoSuchService(f"no service, instance or group {matched} {name!r}", f"Known: {', '.join(near)}")
+    return NoSuchService(f"no service, instance or group {matched} {name!r}", f"Known: {_some(near)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first names, and how many there are besides."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

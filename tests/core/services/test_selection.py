@@ -77,7 +77,7 @@ def test_names_are_resolved_in_start_order(service_set: ServiceSet, patterns: li
         ("wev", "Known: web"),
         ("back:web", "Known: web"),
         ("web@3", "Known: web@1, web@2"),
-        ("zzz", "Known: db, web, job, spare, web@1"),
+        ("zzz", "Known: db, web, job, spare, web@1 and 1 more"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(service_set: ServiceSet, name: str, hint: str) -> None:

@@ -33,6 +33,9 @@ CASES: list[tuple[str, str, Instance, bool | str]] = [
     ("start", "waits for one that starts", view("a", "starting", waiting_for="starts"), WAIT),
     ("start", "waits for one that failed", view("a", "starting", waiting_for="failed"), "failed, which has failed"),
     ("start", "waits for one that is down", view("a", "starting", waiting_for="down"), "down, which is stopped"),
+    ("start", "waits for the end of its fallback", view("a", "starting", waiting_for="ends"), WAIT),
+    ("start", "which has dependants to end", view("a", "starting", waiting_for="is to end"), WAIT),
+    ("start", "and does not end", view("a", "starting", waiting_for="stays"), "stays, which is stopped"),
     ("start", "waits for a slot", view("a", "starting", waiting_for="a restart slot"), WAIT),
     ("stop", "stopped", view("a", "stopped", goal="down"), DONE),
     ("stop", "stopping", view("a", "stopping", goal="down"), WAIT),
@@ -52,6 +55,9 @@ OTHERS = [
     view("starts", "starting", ready=False),
     view("failed", "failed", cause="exited", exit_code=1, ready=False),
     view("down", "stopped", goal="down", ready=False),
+    view("ends", "stopping", goal="down", ready=False),
+    view("is to end", goal="down"),
+    view("stays", "stopping", goal="down", ready=False, stuck=True, lingering=["7 x (D)"]),
 ]
 
 
