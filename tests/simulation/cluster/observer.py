@@ -38,6 +38,7 @@ class Observer:
         self._known: list[tuple[float, frozenset[Version]]] = []
         """The versions that hosts may run, from each write of the record on."""
         self._kept_versions = {OWN_FILE}
+        self._record = Record()
         self._lost_at = -1e9
 
     def proven(self, host: Host, sent: float) -> None:
@@ -160,6 +161,19 @@ class Observer:
         known = {(n, record.digest(n)) for n in {record.in_force, record.number if going else record.in_force}}
         self._known.append((self.world.now, frozenset(known)))
         self._judge_wave(record)
+        self._judge_end(self._record, record)
+        self._record = record
+
+    def _judge_end(self, before: Record, record: Record) -> None:
+        """No version comes into force that has failed on a host in its turn."""
+        if before.phase is not Phase.ROLLING or record.phase is not Phase.SETTLED or record.in_force != before.number:
+            return
+        version = record.in_force, record.digest(record.in_force)
+        for host in self.world.hosts:
+            pushed, turn = host.daemon.pushed, before.turns.get(host.node)
+            told = turn is not None and turn.number == record.in_force and pushed.told == version
+            if told and pushed.health is Health.FAILED:
+                raise Violation(f"version {record.in_force} comes into force, and has failed on {host.node}")
 
     def _judge_wave(self, record: Record) -> None:
         """No more hosts change at a time than may."""
