@@ -2,13 +2,13 @@
 # The first read of /proc/PID/stat of a process that was just spawned waits until its exec has closed every descriptor
 # that the parent had open: milliseconds for a parent with thousands.
 #
-# One would expect a read of /proc to be a look that takes some 20 µs, and that close-on-exec descriptors of a supervisor
-# cost nothing in a child by vfork, which shares memory with its parent.  But fork copies the whole table of descriptors, and
-# exec closes all of it, one after the other.  posix_spawn (vfork) returns before that, when the child has left the
+# One would expect that a read of /proc takes some 20 µs, and that close-on-exec descriptors of a parent cost nothing in a
+# child by vfork, which shares memory with its parent.  But fork copies the whole table of descriptors, and exec closes
+# these descriptors one after the other.  posix_spawn (vfork) returns before that, when the child has left the
 # parent's memory; then the kernel lets nobody read /proc/PID/stat until the exec is over, and holds the reader meanwhile
-# (state D).  What asks for the start time of a child right after its spawn, as one does to recognize a reused pid, pays for
-# it in every start: psutil's create_time() does.  A read some milliseconds later, or of /proc/PID/comm, or pidfd_open,
-# waits for nothing.
+# (state D).  A program that asks for the start time of a child right after its spawn, to recognize a reused pid later, waits
+# so at every start: psutil's create_time() does.  A read some milliseconds later does not wait, nor does a read of
+# /proc/PID/comm, nor pidfd_open.
 #
 # It matters for every supervisor, test runner or shell that keeps descriptors for its children (a pidfd and a pipe each) and
 # notes who they are.  One that held two descriptors for each of 5,000 children started them in half the time when it

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from supervisor.core.model.order_documents import Rollouts, Scaling
 
 
-def _acting(verb: str, summary: str, example: str) -> click.Command:
-    @click.command(verb, help=f"{summary}\n\nWithout SERVICE, all services.\n\nExample: supervisor {example}")
+def _acting(verb: str, summary: str, example: str, more: str = "") -> click.Command:
+    @click.command(verb, help=f"{summary}\n\nWithout SERVICE, all services.{more}\n\nExample: supervisor {example}")
     @daemon_options("-f", "--file")
     @click.option("--no-wait", is_flag=True, help="Return at once; `supervisor status` shows the result.")
     @click.option("--timeout", callback=as_duration, metavar="TIME", help="Wait at most this long.  [no limit]")
@@ -37,7 +37,12 @@ def _acting(verb: str, summary: str, example: str) -> click.Command:
 
 
 start = _acting("start", "Start services and what they depend on; return when ready.", "start web")
-stop = _acting("stop", "Stop services, dependants first; return when all have ended.", "stop web worker@2")
+stop = _acting(
+    "stop",
+    "Stop services, dependants first; return when all have ended.",
+    "stop web worker@2",
+    "  What depends on a service and is not named goes on running.",
+)
 
 
 @click.command()

@@ -119,7 +119,9 @@ class Commands(CommandGroup):
         known = nearest(word, [*self.list_commands(ctx), *ALIASES, *ANSWERS], 1)
         if known and known[0] in ANSWERS:  # a command of ours that is spelled alike may do something else
             return Answered(f"{word}: there is no such command. {known[0]}: {ANSWERS[known[0]].says}")
-        near = nearest(word, self.list_commands(ctx)) or known
+        commands = self.list_commands(ctx)
+        alike = [one for one in commands if len(word) >= 3 and (one.startswith(word) or one == word[:-1])]
+        near = list(dict.fromkeys([*nearest(word, commands), *alike])) or known
         hint = f" Did you mean {' or '.join(near)}?" if near else " `supervisor --help` lists all."
         return click.UsageError(f"There is no command {word!r}.{hint}", ctx)
 

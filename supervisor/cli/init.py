@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from supervisor.cli.daemon_target import DaemonTarget
 from supervisor.errors import ConfigError, OperationFailed, UsageError
 
 if TYPE_CHECKING:
@@ -102,18 +103,20 @@ def init(
     Examples:
       supervisor init --from Procfile
       supervisor init -- php-fpm8.2      with what is known of PHP-FPM (docs/programs.md)"""
-    command: list[str] | None = click.get_current_context().meta.get(_COMMAND)
+    context = click.get_current_context()
+    command: list[str] | None = context.meta.get(_COMMAND)
+    usual = context.ensure_object(DaemonTarget).given_file or "services.toml"  # `supervisor -f FILE init`
     if command is not None:
         with_from = (first, output, tool, env)
         if any(given is not None for given in with_from) or as_json or check or len(paths) > 1:
             raise UsageError("a command goes with --force and the path of the new file only")
-        _for_command(paths[0] if paths else "services.toml", command, force)
+        _for_command(paths[0] if paths else usual, command, force)
         return
     if first is not None and check:
         _compare([Path(first), *map(Path, paths)], tool, env)
         return
     if first is not None:
-        _take_over([Path(first), *map(Path, paths)], output or "services.toml", tool, env, force, as_json)
+        _take_over([Path(first), *map(Path, paths)], output or usual, tool, env, force, as_json)
         return
     if output is not None or tool is not None or env is not None or as_json or check:
         raise UsageError("--output, --format, --env, --json and --check go with --from")
@@ -122,7 +125,7 @@ def init(
             "a command stands after --, and several files go with --from",
             f"For a service that runs it: supervisor init -- {shlex.join(paths)}",
         )
-    path = paths[0] if paths else "services.toml"
+    path = paths[0] if paths else usual
     _write(path, STARTER, force, 0o666)
     click.echo(f"{path} written; `{_with(path)} check` explains it, `{_with(path)} up` runs it")
 

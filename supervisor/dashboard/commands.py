@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 DRASTIC = frozenset({"stop", "restart"})
 CONSEQUENCES = {
-    "stop": "What depends on it is stopped first.  It stays down until it is started again.",
+    "stop": "What depends on it goes on running.  It stays down until it is started again.",
     "restart": "It is stopped and started again.",
 }
 ALL_AT_ONCE = "  All at once: `supervisor restart --rolling` replaces one after the other."

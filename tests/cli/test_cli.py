@@ -201,7 +201,8 @@ def test_a_pattern_without_a_match_is_exit_4_with_the_nearest(supervisor: Superv
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["stat"], "Did you mean"),
+        (["stat"], "Did you mean start or status?"),
+        (["upp"], "Did you mean up?"),
         (["strat", "web"], "start"),
         (["status", "--jsn"], "--json"),
         (["logs", "--grep", "("], "not a regular expression"),

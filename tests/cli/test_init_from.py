@@ -58,9 +58,15 @@ def test_two_commands_from_a_procfile_to_a_plan(supervisor: Supervisor, tmp_path
 
 
 def test_what_to_type_next_names_a_file_that_is_not_the_usual_one(supervisor: Supervisor) -> None:
-    for arguments in (("--from", "Procfile", "-o", "other.toml"), ("third.toml",), ("fourth.toml", "--", "true")):
+    for arguments in (
+        ("init", "--from", "Procfile", "-o", "other.toml"),
+        ("init", "third.toml"),
+        ("init", "fourth.toml", "--", "true"),
+        ("-f", "fifth.toml", "init"),
+        ("-f", "sixth.toml", "init", "--from", "Procfile"),
+    ):
         name = next(one for one in arguments if one.endswith(".toml"))
-        out = supervisor("init", *arguments).out
+        out = supervisor(*arguments).out
         assert f"`supervisor -f {name} check`" in out and f"`supervisor -f {name} up`" in out
 
 

@@ -27,6 +27,7 @@ def test_one_is_stopped_or_restarted_only_after_a_confirmation_that_names_it(key
         await stage.press(key)
         await stage.question()
         assert f"{verb} web@2?" in stage.screen()
+        assert ("What depends on it goes on running." in stage.screen()) is (verb == "stop")
         await stage.press("escape", key)
         await stage.question()
         await stage.press("n")
