@@ -140,6 +140,7 @@ class Runtime:
                 f"the configuration is refused, the services continue under the plan that was in force: {self._refused}"
             )
         recover(parts, self._effects, self._plan, only, self._announce)
+        parts.trees.found()
         if end:
             parts.ledger.set_meta("closing", "yes")
             by = self._control.taken("down", Peer(os.getppid(), os.getuid()))  # `supervisor down` started this process

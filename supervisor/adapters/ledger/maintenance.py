@@ -147,11 +147,17 @@ class Maintenance:
         self._on_problem = on_problem
         self._max_age, self._max_bytes = max_age, max_bytes
         self._told = False
-        self._again = False
+        self._again = self._log_long = False
 
     @property
     def due(self) -> bool:
         return self.written >= STEP or self._again
+
+    @property
+    def soon(self) -> bool:
+        """The next step may follow soon.  Where the log is long, a slow disk or a reader holds checkpoints up, and each
+        step makes it longer."""
+        return not self._log_long
 
     def step(self, db: sqlite3.Connection, now: float) -> None:
         """Do one step of each kind of work; `due` remains true while there is more. `now`: seconds since the epoch.
@@ -165,7 +171,8 @@ class Maintenance:
             self.written = STEP if more else 0
         again = prune_evidence(db, now)
         shrink(db)
-        self._again = self._shorten_log(db) or again
+        self._log_long = self._shorten_log(db)
+        self._again = self._log_long or again
 
     def _shorten_log(self, db: sqlite3.Connection) -> bool:
         """Checkpoint a long log. SQLite restarts it at the next commit that finds all of it checkpointed.

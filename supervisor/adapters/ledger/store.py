@@ -49,7 +49,7 @@ RETRY = 3.0
 UPKEEP_AFTER = 1.0
 """Seconds by which maintenance is delayed, so that it does not slow a restart."""
 STEP_AFTER = 0.1
-"""Seconds from one step to the next where more is left, as after a start of thousands."""
+"""Seconds from one step to the next where more is left, as after a start of thousands, and checkpoints keep up."""
 MAX_AGE = 30 * 86_400.0
 MAX_BYTES = 64 * 1024 * 1024
 
@@ -377,7 +377,7 @@ class Ledger:
                 self._recover(error)
             else:
                 if self._later is not None:
-                    self._schedule_maintenance(STEP_AFTER)
+                    self._schedule_maintenance(STEP_AFTER if self._maintenance.soon else UPKEEP_AFTER)
 
 
 def _made(snapshot: JSON | Callable[[], JSON | None] | None) -> JSON | None:

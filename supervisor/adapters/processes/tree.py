@@ -110,6 +110,18 @@ class Tree:
             callback()
 
 
+class NoTree(Tree):
+    """The tree of an instance of which nothing is left."""
+
+    __slots__ = ()
+
+    def members(self) -> list[int]:
+        return []
+
+    def belongs(self, pid: int) -> bool:
+        return False
+
+
 def send(pid: int, number: int, still: Callable[[int], bool]) -> None:
     """Signal `pid` through a pidfd, if `still(pid)` holds after the pidfd was opened."""
     fd = _checked(pid, still)

@@ -11,7 +11,8 @@ from supervisor.adapters.processes import cgroup_tree as cgroup
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.cgroup_tree import CgroupTree
 from supervisor.adapters.processes.descendant_tree import DescendantTree, ProcessScan
-from supervisor.adapters.processes.tree import Tree
+from supervisor.adapters.processes.traces import Traces
+from supervisor.adapters.processes.tree import NoTree, Tree
 from supervisor.core.model.spec import ResourcesSpec
 
 
@@ -36,6 +37,7 @@ class Trees:
         self._id = supervisor_id
         self._mains = mains
         self._scan = ProcessScan()
+        self._traces: Traces | None = None
         self._mount = cgroup.mount_point() if cgroups else None
         self._elsewhere: list[str] | None = None
         self.root: str | None = None
@@ -77,6 +79,8 @@ class Trees:
 
         A cgroup stays where that daemon made it.  Processes that were never moved into a cgroup are moved now: the
         whole tree, or what escaped by a fork before that daemon had moved the main process.
+
+        The looks at all processes that tell what is left of those without a main process serve for all, until `found`.
         """
         lives = main is not None and procfs.start_time(main[0]) == main[1]
         inside = self._cgroup_of(main[0], instance) if lives and main is not None else None
@@ -94,6 +98,8 @@ class Trees:
                 ):
                     tree.join(pid)
                 return tree
+        if not lives and not self._is_traced(instance, main):
+            return NoTree()
         descent = self._by_descent(instance)
         descent.search_whole_host(main)
         if self.root is None or not (members := descent.members()):
@@ -104,6 +110,15 @@ class Trees:
         for pid in members:
             planted.join(pid)
         return planted
+
+    def found(self) -> None:
+        """All that an earlier daemon left has been found."""
+        self._traces = None
+
+    def _is_traced(self, instance: str, main: tuple[int, int] | None) -> bool:
+        if self._traces is None:
+            self._traces = Traces(self._id)
+        return self._traces.of(instance, main)
 
     def close(self) -> None:
         """Remove the daemon's directories; those that still have members stay."""

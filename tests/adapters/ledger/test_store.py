@@ -13,7 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from enum import StrEnum
 from functools import partial
 from itertools import pairwise
@@ -685,6 +685,25 @@ def test_upkeep_is_put_off_and_ends(tmp_path: Path) -> None:
     assert not bench.later, "no wake-up for one event"
     plan = bench.ledger._db.execute("SELECT count(*) FROM events WHERE indexed = 0").fetchone()  # type: ignore[union-attr]
     assert plan == (1,)
+
+
+def test_upkeep_takes_its_time_while_a_reader_holds_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each step makes it longer, and wakes the daemon."""
+    monkeypatch.setattr(ledger_upkeep, "WAL_MOST", 20_000)
+    monkeypatch.setattr(ledger_upkeep, "WAL_BUSY", 40_000)
+    monkeypatch.setattr(ledger_upkeep, "LOOP_MOST", 0)
+    bench = Bench(tmp_path / "ledger.db", deferred=True)
+    with closing(sqlite3.connect(bench.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM events").fetchall()
+        bench.ledger.append([record() for _ in range(ledger_upkeep.STEP)], AT)
+        for _ in range(4):
+            (seconds, callback), *_ = bench.later
+            assert seconds == store.UPKEEP_AFTER
+            bench.later.clear()
+            callback()
+            assert bench.ledger._maintenance.checkpoint.wait(5.0)
+    bench.ledger.close()
 
 
 def test_a_reader_that_never_ends_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,6 @@ from supervisor.adapters.linux import procfs
 from supervisor.adapters.processes import cgroup_tree as cgroup
 from supervisor.adapters.processes import marks
 from supervisor.adapters.processes.cgroup_tree import CgroupTree, kernel_limits
-from supervisor.adapters.processes.descendant_tree import DescendantTree
 from supervisor.adapters.processes.table import become_subreaper
 from supervisor.adapters.processes.trees import Trees
 from supervisor.core.model.events import Exited, TreeEmpty
@@ -234,8 +233,8 @@ def test_an_adopted_tree_is_known_without_numbers(tmp_path: Path, monkeypatch: p
 def test_a_tree_without_a_main_process_claims_nobody(tmp_path: Path) -> None:
     """Processes from another pid namespace have 0 for a session, which belongs to no instance."""
     bench = Bench(False, tmp_path)
-    tree = bench.trees.find("web", None)
-    assert isinstance(tree, DescendantTree)
+    tree = bench.trees._by_descent("web")
+    tree.search_whole_host(None)
     assert tree.members() == []
     assert tree.empty()
     assert not [pid for pid in procfs.pids() if tree.belongs(pid)]
