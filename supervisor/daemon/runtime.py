@@ -119,7 +119,9 @@ class Runtime:
         parts = self._parts
         parts.service_set.closing = end
         limit, _ = raise_descriptor_limit()
-        parts.shortage = descriptor_shortage(limit, len(parts.service_set.instances))
+        instances = parts.service_set.instances
+        with_stderr = sum(i.spec.log.stderr is not None for i in instances.values())
+        parts.shortage = descriptor_shortage(limit, len(instances), with_stderr)
         if parts.shortage:
             parts.problem(parts.shortage)
         for problem in distant_directories({d: mounts().remote(d) for d in (parts.runtime_dir, parts.state_dir)}):

@@ -398,7 +398,7 @@ class Pushes:
             return Request(Verb.GET, text_path(before.number))
         text = course.text or ""
         digest = documents.digest_of(text)
-        if digest == record.digest(record.in_force):
+        if digest == record.digest(record.in_force) and not self._is_lost(record):
             course.outcome = {"id": push.id, "done": True, "error": "", "number": record.in_force}
             return None
         if course.number <= record.number:  # another push came first, and has ended

@@ -8,15 +8,19 @@ from supervisor.core.model.spec import Plan, ServiceSpec
 
 DESCRIPTORS_EACH = 3
 """Descriptors of an instance: the pidfd of its main process, the pipe of its output, its log file."""
+DESCRIPTORS_OF_STDERR = 2
+"""Those of a log of its own for the standard error: another pipe, another file."""
 DESCRIPTORS_OF_DAEMON = 256
 """Descriptors that the daemon itself may need."""
 
 OWNER_ONLY, GROUP_MAY_ENTER, ALL_MAY_ENTER = 0o700, 0o710, 0o711
 
 
-def descriptor_shortage(limit: int, instances: int) -> str:
-    """The problem that a `limit` of open descriptors is too low for the number of instances; empty if it suffices."""
-    needed = DESCRIPTORS_EACH * instances + DESCRIPTORS_OF_DAEMON
+def descriptor_shortage(limit: int, instances: int, with_stderr: int = 0) -> str:
+    """The problem that a `limit` of open descriptors is too low for the number of instances; empty if it suffices.
+
+    `with_stderr`: how many of them have a log of their own for the standard error."""
+    needed = DESCRIPTORS_EACH * instances + DESCRIPTORS_OF_STDERR * with_stderr + DESCRIPTORS_OF_DAEMON
     if limit >= needed:
         return ""
     return (

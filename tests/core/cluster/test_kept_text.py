@@ -47,6 +47,17 @@ def test_a_push_that_fails_after_a_loss_brings_back_what_its_host_runs_also_wher
     assert word is not None and word["problem"] == "" and "keep" not in word
 
 
+def test_a_push_of_the_same_text_after_a_loss_begins_anew() -> None:
+    """Else the record stays lost, and what was away never hears of it."""
+    world = after_a_loss()
+    a = world.push("one")
+    world.turns()
+    assert a.outcome["done"] and a.outcome["number"] == world.record.in_force == 2
+    assert {(one.runs[0], one.text) for one in world.machines.values()} == {(2, "one")}
+    word = world["a"].pushes.word(world.there())
+    assert word is not None and word["problem"] == ""
+
+
 def test_an_undo_after_a_loss_finds_the_text_that_was_in_force() -> None:
     world = after_a_loss()
     world.push("two")

@@ -88,11 +88,19 @@ def test_the_newest_problems_are_kept_each_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "instances", "needed"),
-    [(1024, 256, None), (1023, 256, 1024), (256, 0, None), (255, 0, 256), (1024, 1000, 3256)],
+    ("limit", "instances", "with_stderr", "needed"),
+    [
+        (1024, 256, 0, None),
+        (1023, 256, 0, 1024),
+        (256, 0, 0, None),
+        (255, 0, 0, 256),
+        (1024, 1000, 0, 3256),
+        (1456, 240, 240, None),
+        (1455, 240, 240, 1456),
+    ],
 )
-def test_a_low_limit_of_descriptors_is_said(limit: int, instances: int, needed: int | None) -> None:
-    text = descriptor_shortage(limit, instances)
+def test_a_low_limit_of_descriptors_is_said(limit: int, instances: int, with_stderr: int, needed: int | None) -> None:
+    text = descriptor_shortage(limit, instances, with_stderr)
     assert (f"LimitNOFILE={needed}" in text and f"ulimit -n {needed}" in text) if needed else text == ""
 
 
