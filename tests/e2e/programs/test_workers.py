@@ -366,6 +366,7 @@ def test_an_idle_rq_worker_while_redis_is_stopped(daemon: Make, tmp_path: Path) 
     """A Redis that does not answer is no hang of its workers; afterwards the next job is done."""
     jobs = Jobs(daemon, tmp_path, "supervisor.integrations.rq.Worker")
     redis = jobs.d.status("redis")["pid"]
+    until(lambda: jobs.d.status("app")["last_heartbeat_age_s"] is not None)
     os.kill(redis, signal.SIGSTOP)
     until(lambda: jobs.d.status("app")["last_heartbeat_age_s"] > 3)  # more than `max_timeout`
     assert jobs.d.status("app")["state"] == "running"

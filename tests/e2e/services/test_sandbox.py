@@ -103,5 +103,7 @@ def test_a_reload_that_changes_the_sandbox_restarts(daemon: Make) -> None:
     d.event("a", "running")
     d.write('[services.a]\ncommand = "sleep 1000"\nsandbox.protect_system = true\n')
     assert d.cli("reload").returncode == 0
+    d.event("a", "stopping")
+    d.event("a", "running")
     pid = d.status("a")["pid"]
     assert Path(f"/proc/{pid}/ns/mnt").readlink() != Path("/proc/self/ns/mnt").readlink()
