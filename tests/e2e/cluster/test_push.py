@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from scripts.tools.chaos.rollouts import RELEASE, Load, ask
+from supervisor.core.cluster.requests import Request, Verb
 from tests.doubles.zookeeper_servers import MISSING, Ensemble
+from tests.doubles.zookeeper_user import User
 from tests.e2e.cluster.hosts import LONGEST, TICK, Host, boottime, figure
 from tests.e2e.conftest import ROOT
 
@@ -26,8 +29,8 @@ class Three:
         self.folder = folder
         self.program = folder / "release.py"
         self.program.write_text(RELEASE)
-        chroot = f"{ensemble.hosts}/push"
-        self.by_node = {node: Host(folder / node, node, self.services("own"), chroot) for node in "abc"}
+        self.chroot = f"{ensemble.hosts}/push"
+        self.by_node = {node: Host(folder / node, node, self.services("own"), self.chroot) for node in "abc"}
 
     def services(self, tag: str, more: str = "") -> str:
         sleep = 'command = ["sleep", "1000000"]\nstop_timeout = "500ms"\n'
@@ -312,3 +315,25 @@ def test_a_daemon_that_is_killed_in_its_change_ends_it(hosts: Three) -> None:
     b.start()
     hosts.settle()
     assert len({tag(host) for host in hosts}) == 1
+
+
+def test_a_push_after_zookeeper_has_lost_its_data_is_rolled_back_to_what_its_host_ran(hosts: Three) -> None:
+    """Also on a host that never ran it."""
+    hosts.settle()
+    a, _, c = hosts
+    done = ordered(a, "push", hosts.file(hosts.services("before")))
+    assert done.returncode == 0, done
+    assert c.cli("down").returncode == 0
+    c.wait()
+    shutil.rmtree(c.state_dir / "pushed")
+    user = User(hosts.chroot)
+    for name in user.ask(Request(Verb.CHILDREN, "/config")).names:
+        user.ask(Request(Verb.DELETE, f"/config/{name}"))
+    user.zookeeper.close()
+    c.start(wait=False)
+    a.until(lambda word: word["pushed"]["problem"] and sum(one["here"] for one in word["members"]) == 3)
+    bad = hosts.file(hosts.services("after", hosts.web("1", "never-ready").replace('"20s"', '"10m"')))
+    done = ordered(a, "push", bad, "--timeout", "5s")
+    assert done.returncode == 1 and "it was not ready after 5 s" in done.stderr, done
+    hosts.settle()
+    assert [tag(host) for host in hosts] == ["before"] * 3
