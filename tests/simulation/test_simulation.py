@@ -91,7 +91,9 @@ def adopts_nothing(patch: Patch) -> None:
 
 
 def saves_no_pid(patch: Patch) -> None:
-    _patch_everywhere(patch, "saved", lambda instance, process, now: instance.snapshot(now) | {"start": None})
+    _patch_everywhere(
+        patch, "saved", lambda instance, process, now: instance.snapshot(now) | {"pid": None, "start": None}
+    )
 
 
 def tells_of_an_empty_tree(patch: Patch) -> None:

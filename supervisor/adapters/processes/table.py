@@ -96,8 +96,16 @@ class ProcessTable:
     def take(
         self, instance: str, incarnation: int, pid: int, trees: Trees, resources: ResourcesSpec | None = None
     ) -> Process:
-        """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's."""
-        pidfd, tree = os.pidfd_open(pid), trees.create(instance, resources)
+        """Watch a process that was just spawned.  It is an unreaped child, so its pid cannot be another's.
+
+        OSError where no descriptor is free for that: the process is killed."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            with suppress(PermissionError):  # else it runs on beside that of the next attempt; reaped as a stranger
+                os.kill(pid, signal.SIGKILL)
+            raise
+        tree = trees.create(instance, resources)
         process = self._process(instance, incarnation, pid, pidfd, tree)
         self._add(process, tree)
         self._recognize_later(process)

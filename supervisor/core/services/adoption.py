@@ -130,6 +130,10 @@ def plan_adoption(
             main_processes[name] = _first(p for p in processes if p.leader)
         elif pid is not None and start is not None:
             main_processes[name] = (pid, start)
+        elif pid is not None and name in started:  # no descriptor was free to read the start time
+            same = [p for p in processes if p.leader and p.pid == pid]
+            if same:
+                main_processes[name] = _first(same)
         elif instances[name].spawning:
             leaders = [p for p in processes if p.leader and p.incarnation is not None]
             if leaders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -122,6 +123,20 @@ def test_a_start_reads_little_of_proc(bench: Bench, monkeypatch: pytest.MonkeyPa
     ]  # fmt: skip
     asked = [path.rpartition("/")[2] for path in paths if f"test-{bench.id}/web/cgroup." in path]
     assert asked == ["cgroup.procs"] * moved, "a cgroup that was just made is not frozen"
+
+
+def test_what_cannot_be_watched_does_not_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a second one is started beside it a moment later."""
+
+    def refused(pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    child = subprocess.Popen(["sleep", "1000"])
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="Too many open files"):
+        patch.setattr(os, "pidfd_open", refused)
+        bench.processes.take("web", 1, child.pid, bench.trees)
+    assert not bench.processes.by_instance and not bench.processes.mains
+    assert child.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_spawns_in_a_row_do_not_wait_until_the_kernel_tells_of_each(

@@ -99,6 +99,22 @@ def test_who_says_what_the_record_does_not(
     assert [s.pid for s in result.orphans] == orphans
 
 
+@pytest.mark.parametrize(
+    ("processes", "main"),
+    [
+        ([found(77, start=5), found(76)], (77, 5)),
+        ([found(77, incarnation=None)], (77, 77)),
+        ([found(77, leader=False)], None),
+        ([found(76)], None),
+        ([], None),
+    ],
+)
+def test_a_main_process_without_a_start_time_is_known_by_its_mark(processes: list[MarkedProcess], main: Any) -> None:
+    """It could not be read where no descriptor was free.  Else the service would be stopped and started again."""
+    result = plan_adoption({"web": instance("web", "running")}, {"web": None}, processes)
+    assert result.main_processes.get("web") == main
+
+
 def test_of_whom_nothing_is_recorded_even_an_overwritten_environment_is_enough() -> None:
     result = plan_adoption({"web": instance("web", "stopped")}, {}, [found(80, incarnation=None)])
     assert (result.main_processes, result.unrecorded, result.orphans) == ({"web": (80, 80)}, {"web": 1}, [])
