@@ -9,7 +9,7 @@ from supervisor.core.cluster.pushes import Push
 from supervisor.core.cluster.requests import DRAINS, Verb
 from supervisor.core.cluster.versions import Phase
 from supervisor.core.model.actions import Goal
-from tests.simulation.cluster.host import Host
+from tests.simulation.cluster.host import USUAL, Host
 from tests.simulation.cluster.world import World
 
 Fault = Callable[[World], bool]
@@ -64,7 +64,7 @@ def slow_network(world: World) -> bool:
     host.slow_net = world.dice.choice((0.05, 0.3, 1.0))
 
     def heal() -> None:
-        host.slow_net = 0.002
+        host.slow_net = USUAL
 
     world.later(_long(world), heal)
     return True

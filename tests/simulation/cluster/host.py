@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.simulation.cluster.world import World
 
 
+USUAL = 0.002
+"""Seconds that a packet takes on average."""
+
+
 @dataclass(eq=False)
 class Running:
     """A tree of processes in the kernel.  `begun`: seconds of the world."""
@@ -78,7 +82,7 @@ class Host:
         self.cut_since = -1e9
         self.unheard = -1e9
         """The last moment at which its agent had no connection or stood still, or a request was lost or late."""
-        self.slow_net = 0.002
+        self.slow_net = USUAL
         self.up = True
         self.digest = "d1"
         self.rules_since = -1e9

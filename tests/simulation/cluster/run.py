@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from supervisor.core.cluster.knowledge import SETTLE
 from supervisor.core.cluster.versions import Health, Phase
 from tests.simulation.cluster.faults import FAULTS, PUSHES, push, undrain
+from tests.simulation.cluster.host import USUAL
 from tests.simulation.cluster.observer import Violation
 from tests.simulation.cluster.pushed import OWN_FILE
 from tests.simulation.cluster.world import World
@@ -105,6 +106,8 @@ def healthy(world: World) -> bool:
     """No fault lasts."""
     for host in world.hosts:
         if host.cut or not host.up or host.broken or host.saved.down or host.digest != "d1":
+            return False
+        if host.slow_net > USUAL:  # a request may be given up, and all is read again
             return False
         if host.daemon.orders or any(host.process(kind).slow for kind in ("agent", "daemon")):
             return False
