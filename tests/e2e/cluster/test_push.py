@@ -327,8 +327,10 @@ def test_a_push_after_zookeeper_has_lost_its_data_is_rolled_back_to_what_its_hos
     c.wait()
     shutil.rmtree(c.state_dir / "pushed")
     user = User(hosts.chroot)
+    user.connected()
     for name in user.ask(Request(Verb.CHILDREN, "/config")).names:
         user.ask(Request(Verb.DELETE, f"/config/{name}"))
+    assert user.node("/config/current") is None
     user.zookeeper.close()
     c.start(wait=False)
     a.until(lambda word: word["pushed"]["problem"] and sum(one["here"] for one in word["members"]) == 3)
