@@ -127,6 +127,7 @@ def test_why_answers_for_a_host_that_is_gone(hosts: Hosts) -> None:
 def user(hosts: Hosts) -> Iterator[User]:
     """Reads the nodes as they are."""
     found = User(f"{hosts.ensemble.hosts}/cluster", SESSION)
+    found.connected()
     yield found
     found.zookeeper.close()
 
