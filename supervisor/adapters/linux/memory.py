@@ -1,4 +1,4 @@
-"""Returns memory that the process does not need to the kernel.
+"""Returns to the kernel the memory that the process does not need.
 
 The C library keeps freed memory that lies between blocks in use.  A daemon frees much after its start, when it has
 read, compiled and parsed its files: half a MiB with a thousand services, and one and a half where Python had to compile

@@ -474,8 +474,8 @@ class Pushes:
         """Why this host takes no slot: it does not run what it should.  Empty: it does, or its turn has come just now.
 
         A host that was away would start instances by rules that are over, or compete with hosts that have the new
-        ones; one in its turn keeps what it has.  Until its plan is read anew, a host in its turn has the rules from
-        before, which may be those of a version that is no longer in force."""
+        ones; one in its turn keeps what it has.  A host that is told to change has its old rules until its daemon has
+        read the new plan, and they may be of a version that is no longer in force."""
         record, report = self._read.record, self._report
         if self.untrusted:
             return ""

@@ -3,8 +3,9 @@
 The agent sends the leases.  An instance starts only under a lease, and carries its epoch.  When the lease is to end, is
 gone, or is one of another epoch, the instance is stopped in order; it is still wanted up, waits for the next lease, and
 nothing has failed.  Until the agent has spoken, what an earlier daemon started goes on: the dead-man ends it when its
-time is over.  What ended so while no daemon looked waits for the next lease, too, and not for the delay of its policy.
-Where the slot is held under the same epoch again, the run of that epoch counts as ended so if the dead-man says it.
+time is over.  A run that ended in this way while no daemon looked has not failed either: the next one waits for a
+lease, and not for the delay of the restart policy.  Where the lease has the same epoch again, the dead-man tells of
+such an end.
 
 Moments are monotonic seconds.  `Lease` counts in CLOCK_BOOTTIME, so what tells the gate converts them.
 """
@@ -107,7 +108,8 @@ class LeaseGate:
         return held.kill_at if held is not None and held.epoch == instance.epoch else None
 
     def orders(self, instances: Iterable[Instance], now: float) -> Iterator[tuple[Instance, ev.Restart]]:
-        """Stop what runs without a lease, or under one that is to end; let wait for a lease what ended with one."""
+        """Stop what runs without a lease, or under one that is to end.  What has ended with its lease waits for the
+        next lease instead of a delay."""
         if self.told is None:
             return
         for instance in instances:
