@@ -21,6 +21,7 @@ from typing import Any
 EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
 
 _LONGEST_WAIT = 2_000_000.0  # seconds; epoll counts milliseconds in an int
+_SHORT_WAIT = 0.01  # seconds; a millisecond more or less would count
 _COMPACT_FROM = 64  # cancelled timers that may be in the heap before it is rebuilt
 
 
@@ -55,6 +56,7 @@ class EventLoop:
         self.on_wake: Callable[[float, float | None], None] | None = None
         self.on_error: Callable[[Exception], None] | None = None
         self._epoll = select.epoll()
+        self._selectable = self._epoll.fileno() < 1024  # FD_SETSIZE
         self._callbacks: dict[int, Callable[[int], None]] = {}
         self._stale: set[int] = set()
         self._timers: list[tuple[float, int, Timer]] = []
@@ -143,9 +145,13 @@ class EventLoop:
         expected = timers[0][0] if timers else None
         if self._soon or self._stopping:
             expected = began if expected is None else min(began, expected)
-        # Python rounds the wait up to whole milliseconds, so it never ends before the deadline.
+        # Python rounds the wait of epoll up to whole milliseconds, and that of select to microseconds, so neither ends
+        # before the deadline.
         wait = None if expected is None else min(max(expected - began, 0.0), _LONGEST_WAIT)
         maximum = len(self._callbacks)  # one batch holds all that can be ready
+        if wait and wait < _SHORT_WAIT and self._selectable:
+            select.select((self._epoll,), (), (), wait)
+            wait = 0.0
         ready = self._epoll.poll(wait, maximum)
         now = time.monotonic()
         if self.on_wake is not None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from supervisor.adapters.logs import rotation, time_index
 
 LONGEST_LINE = 1 << 20  # bytes; a rotation may cut a longer line
-_STEP = 1 << 16  # bytes by which the limit is raised for an unfinished line
+_STEP = 1 << 16  # bytes by which the limit is raised for an unfinished line, and in which most last lines begin
 _WHOLE_PIPE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 
@@ -131,11 +131,14 @@ class Segment:
         True: done. False: done, but a line longer than LONGEST_LINE was cut. None: not done, because the file is one
         unfinished line that may still end; the limit was raised. Raises OSError with the files unchanged.
         """
-        look = min(self.size, LONGEST_LINE)
-        tail = os.pread(self._fd, look, self.size - look)
-        boundary = tail.rfind(b"\n") + 1
+        tail, boundary = b"", 0
+        for most in (_STEP, LONGEST_LINE):
+            if not boundary and len(tail) < self.size:
+                look = min(self.size, most)
+                tail = os.pread(self._fd, look, self.size - look)
+                boundary = tail.rfind(b"\n") + 1
         cut = boundary == 0
-        if cut and look < LONGEST_LINE:
+        if cut and len(tail) < LONGEST_LINE:
             self.limit = self.size + _STEP
             return None
         rotation.make_room(self._dir_fd, self._log, keep)

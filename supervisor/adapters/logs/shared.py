@@ -60,6 +60,11 @@ class SharedWriter:
     def sequence(self) -> int:
         return self.log.writer.sequence
 
+    @property
+    def step(self) -> int:
+        """See Writer.step."""
+        return _STEP
+
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
         """See Writer.splice."""
         del read_back  # they are read in any case
@@ -70,7 +75,7 @@ class SharedWriter:
             self._put(segment, part)  # what could not be written before
         part.note(at, segment.size)
         try:
-            n = part.splice(pipe, min(maximum, _STEP, max(segment.limit - segment.size, _LEAST)))
+            n = part.splice(pipe, min(maximum, self.step, max(segment.limit - segment.size, _LEAST)))
         except BlockingIOError:
             return 0, b""
         self.touched = True

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from supervisor.adapters.eventloop.loop import EPOLLIN, EventLoop
+from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.adapters.linux.directories import open_log_directory
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.logs import fifo, place, rotation
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 
 _OPEN_FILES = 128
+_LOOKING = 0.01  # seconds between two looks at a pipe that cannot be watched
 _NO_LIMIT = 1 << 62  # bytes
 
 
@@ -58,6 +59,7 @@ class LogStore:
         self._fifo_directory = fifo_directory
         self._loop = loop
         self._streams: dict[str, Stream] = {}
+        self._collecting: set[Stream] = set()  # whose pipes are not watched for the moment
         self._inherited = inherited or {}
         self._in_use: dict[str, int] = {}
         self._writing: dict[AnyWriter, None] = {}  # writers whose files are open, the oldest first
@@ -313,26 +315,36 @@ class LogStore:
                 self._loop.unregister(stream.fd)
                 os.close(stream.fd)
                 stream.fd = new_fd
-                self._loop.register(stream.fd, stream.readable)
+                if stream not in self._collecting:
+                    self._loop.register(stream.fd, stream.readable)
                 fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
         assert fd is not None
         return fd
 
-    def collect(self, stream: Stream, seconds: float) -> None:
-        """See StreamHost."""
+    def collect(self, stream: Stream, until: float) -> None:
+        """See StreamHost.
+
+        The pipe is not registered meanwhile: the kernel would look for us at each write to it."""
 
         def collected() -> None:
             if self._streams.get(stream.writer.instance) is stream:
                 stream.collected()
 
-        self._loop.modify(stream.fd, 0)
-        self._loop.call_at(self._loop.now() + seconds, collected)
+        if stream not in self._collecting:
+            self._collecting.add(stream)
+            self._loop.unregister(stream.fd)
+        self._loop.call_at(until, collected)
 
     def listen(self, stream: Stream) -> None:
         """See StreamHost."""
-        self._loop.modify(stream.fd, EPOLLIN)
+        try:
+            self._loop.register(stream.fd, stream.readable)
+        except OSError:  # the user's share of watches is used up: it is looked at again and again instead
+            self.collect(stream, self._loop.now() + _LOOKING)
+        else:
+            self._collecting.discard(stream)
 
     def open_segment(self, writer: Writer) -> Segment:
         """See WriterHost."""
@@ -438,6 +450,7 @@ class LogStore:
     def _release(self, stream: Stream) -> None:
         stream.drain()
         self._leave(stream.writer)
+        self._collecting.discard(stream)
         self._loop.unregister(stream.fd)
         os.close(stream.fd)
 

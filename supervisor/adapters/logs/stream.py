@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from supervisor.adapters.logs.lines import MAX_LINE, LineSplitter
+from supervisor.adapters.logs.writer import THROUGH_MEMORY, WHOLE_PIPE
 
 if TYPE_CHECKING:
     from supervisor.adapters.logs.shared import AnyWriter
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
 Lines = Callable[[list[bytes]], None]
 
 # bytes: the kernel's default, and the size for a pipe that is often full
-_PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, 1 << 20
+_PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, WHOLE_PIPE
 _FULL_BEFORE_GROWTH = 4
-_MOST_PER_TURN = 1 << 20  # bytes read before other instances have their turn
-_WORTH_ANOTHER_LOOK = 1 << 15  # bytes; a pipe that gave less is probably empty now
-_COLLECTING = 0.002  # seconds for which small pieces that follow each other quickly are collected
-_FOLLOWING = 8  # pieces that came within that time of each other, after which the next ones are collected
+_LONGEST_COLLECTION, _SHORTEST_COLLECTION = 0.002, 0.0001  # seconds
+_FOLLOWING = 8  # pieces, each within the longest collection of the one before: the next ones are collected
+_ENOUGH = 0.4  # of a pipe: what a collection should bring
 _RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between attempts to write again; longer when losses follow each other
 _IN_A_ROW = 10.0  # a loss follows another if that ended less than this many of its intervals ago
 
@@ -55,8 +55,8 @@ class StreamHost(Protocol):
     def open_for_child(self, stream: Stream) -> int:
         """Open a blocking descriptor of the stream's pipe."""
 
-    def collect(self, stream: Stream, seconds: float) -> None:
-        """Call `stream.collected` after that time, and `stream.readable` no more."""
+    def collect(self, stream: Stream, until: float) -> None:
+        """Call `stream.collected` at that time (CLOCK_MONOTONIC seconds), and `stream.readable` no more."""
 
     def listen(self, stream: Stream) -> None:
         """Call `stream.readable` again."""
@@ -163,7 +163,7 @@ class Stream:
         """
         fcntl.ioctl(self.fd, termios.FIONREAD, waiting := bytearray(4))
         if any(waiting):
-            self._pump(_BUSY_PIPE_SIZE, 1)
+            self._pump(1)
         if self.errors is not None:
             self.errors.drain()
 
@@ -181,44 +181,61 @@ class Stream:
     def readable(self, _events: int) -> None:
         """The event loop's callback.
 
-        A program that writes each line by itself wakes the daemon for every few of them, and the wake-ups then cost
-        several times what moving the bytes does.  So pieces that follow each other quickly are collected."""
-        before, self._read_at = self._read_at, time.monotonic()
-        moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
-        self._grow(moved)
-        if moved >= _WORTH_ANOTHER_LOOK or self._read_at - before > _COLLECTING:
+        A program that writes without a pause would wake the daemon for each of its writes, or make it wait for the lock
+        of the pipe, and both cost several times what moving the bytes does.  So what follows quickly is collected in
+        the pipe, until that has enough in it."""
+        moved, took = self._look()
+        if took > _LONGEST_COLLECTION:
             self._following = 0
             return
         self._following += 1
-        if self._following == _FOLLOWING:
-            self._host.collect(self, _COLLECTING)
+        if self._following >= _FOLLOWING:
+            self._collect(moved, took)
 
     def collected(self) -> None:
-        """Take what came in the meantime.  It goes on like that until nothing came, or so much that the program may
-        have to wait for room in the pipe."""
-        moved = 0
+        """Take what came in the meantime.  It goes on like that until nothing came, or more than could be collected."""
+        collecting = False
         try:
-            moved = self._pump(_MOST_PER_TURN, _WORTH_ANOTHER_LOOK)
-            self._grow(moved)
+            collecting = self._collect(*self._look())
         finally:  # whatever a subscriber raises: nothing else would read the pipe again
-            if 0 < moved < self._pipe_size // 2:
-                self._host.collect(self, _COLLECTING)
-            else:
+            if not collecting:
                 self._following = 0
                 self._host.listen(self)
 
-    def _grow(self, moved: int) -> None:
-        """Make the pipe larger where it is often half full."""
-        if moved >= self._pipe_size // 2 and self._pipe_size < _BUSY_PIPE_SIZE:
+    def _look(self) -> tuple[int, float]:
+        """Move what is in the pipe: the number of bytes, and the seconds since the last look."""
+        before, self._read_at = self._read_at, time.monotonic()
+        moved = self._pump(self._step)
+        if moved >= self._enough and self._pipe_size < _BUSY_PIPE_SIZE:
             self._full += 1
             if self._full == _FULL_BEFORE_GROWTH:
                 with suppress(OSError):  # EPERM: the user's share of pipe buffers is used up
                     self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BUSY_PIPE_SIZE)
+        return moved, self._read_at - before
 
-    def _pump(self, budget: int, worth: int) -> int:
-        """Move bytes until `budget` is used up or the pipe gives less than `worth`; returns their number."""
+    def _collect(self, moved: int, took: float) -> bool:
+        """Collect until enough has come, at the rate of the last look; False where that is sooner than a timer is."""
+        seconds = min(took * self._enough / moved, _LONGEST_COLLECTION) if moved else 0.0
+        if seconds < _SHORTEST_COLLECTION:
+            return False
+        self._host.collect(self, self._read_at + seconds)
+        return True
+
+    @property
+    def _enough(self) -> int:
+        """Bytes that a collection should bring, and that the pipe holds without making the program wait."""
+        return int(self._pipe_size * _ENOUGH)
+
+    @property
+    def _step(self) -> int:
+        """Bytes that one call moves at most."""
+        step = self.writer.step
+        return step if self._loss is None and self._splitter is None else min(step, THROUGH_MEMORY)
+
+    def _pump(self, worth: int) -> int:
+        """Move bytes until the pipe gives less than `worth`, or others should have their turn; returns their number."""
         moved = 0
-        while moved < budget:
+        while moved < WHOLE_PIPE:
             n = self._take() if self._loss is None else self._drop(self._loss)
             moved += n
             if n < worth:
@@ -233,7 +250,7 @@ class Stream:
 
     def _take(self) -> int:
         try:
-            n, chunk = self.writer.splice(self.fd, _MOST_PER_TURN, read_back=self._splitter is not None)
+            n, chunk = self.writer.splice(self.fd, self._step, read_back=self._splitter is not None)
         except OSError as error:
             return self._begin_loss(error)
         self.written += n
@@ -253,7 +270,7 @@ class Stream:
     def _drop(self, loss: _Loss) -> int:
         """Empty the pipe without writing, and try to write again at intervals. Subscribers still get the lines."""
         try:
-            chunk = os.read(self.fd, _PIPE_SIZE)
+            chunk = os.read(self.fd, THROUGH_MEMORY)
         except BlockingIOError:
             return 0
         now = time.monotonic()

@@ -14,6 +14,10 @@ from supervisor.core.model.spec import LogSpec
 if TYPE_CHECKING:
     from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 
+WHOLE_PIPE = 1 << 20  # bytes in the largest pipe; more are not moved before other instances have their turn
+THROUGH_MEMORY = (
+    1 << 18
+)  # bytes moved at once where the daemon sees them: larger blocks would be fresh memory each time
 _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 _FINE_INTERVAL = 0.001  # the same where two logs are read as one, in order of time
 
@@ -53,6 +57,11 @@ class Writer:
     def touched(self) -> bool:
         """Whether the file is open or was written to since the last `finish_line`."""
         return self._segment is not None or self._marked_at > 0.0
+
+    @property
+    def step(self) -> int:
+        """Bytes that should be moved at once at most."""
+        return THROUGH_MEMORY if self.spec.timestamps else WHOLE_PIPE
 
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
         """Move at most `maximum` bytes from `pipe` into the files; returns their number, and the bytes if `read_back`.

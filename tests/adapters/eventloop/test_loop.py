@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -331,3 +333,39 @@ def test_the_fake_keeps_order_and_time() -> None:
     assert seen == [("soon", 0.0), ("nested", 1.5)]
     fake.advance(0.1)
     assert seen[-1] == ("b", 2.0) and fake.next_deadline is None
+
+
+def test_a_short_wait_is_not_rounded_up_to_milliseconds(loop: EventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    select_ = select.select
+
+    def selected(*args: Any) -> object:
+        waits.append(args[3])
+        return select_(*args)
+
+    monkeypatch.setattr(select, "select", selected)
+    due: list[float] = []
+    when = loop.now() + 0.0031
+    loop.call_at(when, lambda: due.append(loop.now()))
+    run_until(loop, lambda: due)
+    assert due[0] >= when
+    assert waits and all(0 < wait <= 0.0031 for wait in waits)
+
+
+def test_what_becomes_ready_ends_a_short_wait(loop: EventLoop, pipe: tuple[int, int]) -> None:
+    got: list[bytes] = []
+    loop.register(pipe[0], lambda _events: got.append(os.read(pipe[0], 100)))
+    loop.call_at(loop.now() + 0.009, lambda: None)
+    os.write(pipe[1], b"x")
+    loop.turn()
+    assert got == [b"x"]
+
+
+def test_short_waits_where_more_descriptors_are_open_than_select_can_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "select", lambda *_args: pytest.fail("select cannot name it"))
+    loop = EventLoop()
+    loop._selectable = False
+    due: list[bool] = []
+    loop.call_at(loop.now() + 0.001, lambda: due.append(True))
+    run_until(loop, lambda: due)
+    loop.close()

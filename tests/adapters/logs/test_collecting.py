@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +17,7 @@ from supervisor.adapters.logs.stream import Stream
 from tests.adapters.logs.capture import PLAIN, Capture
 from tests.doubles.fakes import run_until
 
-QUICK, SLOW = 0.001, 0.01
+QUICK, SLOW, AT_ONCE = 0.001, 0.01, 0.00001
 
 
 @pytest.fixture
@@ -30,11 +33,16 @@ class Piece:
     def __init__(self, capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         self.calls: list[str] = []
+        self.collected_for = 0.0
         self.stream: Stream = capture.store.open("web", PLAIN)
         self._fd = self.stream.child_fd()
         monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: self.now))
-        monkeypatch.setattr(capture.store, "collect", lambda stream, seconds: self.calls.append("collect"))
+        monkeypatch.setattr(capture.store, "collect", self._collect)
         monkeypatch.setattr(capture.store, "listen", lambda stream: self.calls.append("listen"))
+
+    def _collect(self, _stream: Stream, until: float) -> None:
+        self.calls.append("collect")
+        self.collected_for = until - self.now
 
     def __call__(self, apart: float, size: int = 100) -> None:
         self.now += apart
@@ -66,7 +74,7 @@ def test_quick_small_pieces_are_collected_until_nothing_comes(piece: Piece) -> N
     piece.stream.collected()
     assert piece.calls == ["collect", "collect", "listen"]
     assert piece.stream.written == 1000
-    for _ in range(9):
+    for _ in range(8):  # the first one follows what was collected
         piece.read(QUICK)
     assert piece.calls == ["collect", "collect", "listen", "collect"]
 
@@ -81,16 +89,34 @@ def test_slow_pieces_are_read_one_by_one(piece: Piece) -> None:
     assert piece.calls == []
 
 
-def test_large_pieces_are_read_one_by_one(piece: Piece) -> None:
-    for _ in range(20):
-        piece.read(QUICK, 40_000)
+def test_pieces_are_collected_until_the_pipe_has_enough_at_their_rate(piece: Piece) -> None:
+    """26,214 bytes are enough in a pipe of 64 KiB, and 419,430 in one of 1 MiB."""
+    for _ in range(9):
+        piece.read(QUICK)
+    assert piece.collected_for == pytest.approx(0.002)
+    for size, seconds in ((20_000, 0.00131), (26_000, 0.00101), (10_000, 0.002)):
+        piece(QUICK, size)
+        piece.stream.collected()
+        assert piece.collected_for == pytest.approx(seconds, rel=0.01)
+    for _ in range(4):
+        piece(QUICK, 60_000)
+        piece.stream.collected()
+    assert piece.collected_for == pytest.approx(0.002)  # the pipe has grown
+    assert piece.calls == ["collect"] * 8
+
+
+def test_large_pieces_without_a_pause_are_read_at_once(piece: Piece) -> None:
+    """There is no time to collect more, and the pipe could not hold it."""
+    piece.stream._pipe_size = 1 << 20
+    for _ in range(30):
+        piece.read(AT_ONCE, 60_000)
     assert piece.calls == []
 
 
-def test_who_fills_half_of_the_pipe_in_the_meantime_is_read_at_once_again(piece: Piece) -> None:
+def test_who_fills_the_pipe_in_the_meantime_is_read_at_once_again(piece: Piece) -> None:
     for _ in range(9):
         piece.read(QUICK)
-    piece(QUICK, 40_000)
+    piece(AT_ONCE, 60_000)
     piece.stream.collected()
     assert piece.calls == ["collect", "listen"]
 
@@ -111,7 +137,8 @@ def test_the_pipe_is_listened_to_again_after_a_subscriber_has_failed(piece: Piec
 
 def test_what_is_collected_reaches_file_and_subscribers(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop's timer reads the last line: the pipe itself no longer wakes the loop."""
-    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    clock = count(time.monotonic(), QUICK)
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     stream = capture.store.open("web", PLAIN)
     lines: list[bytes] = []
     stream.subscribe(lines.extend)
@@ -125,6 +152,42 @@ def test_what_is_collected_reaches_file_and_subscribers(capture: Capture, monkey
     run_until(capture.loop, lambda: b"last" in lines)
     os.close(fd)
     assert capture.kept().endswith(b"8\nlast\n")
+
+
+def test_a_pipe_that_is_collected_may_be_replaced(capture: Capture) -> None:
+    """Its name was removed, and a process was started meanwhile: it is watched again when the collection ends."""
+    stream = capture.store.open("web", PLAIN)
+    capture.store.collect(stream, 0.0)
+    (capture.fifos / "web").unlink()
+    fd = stream.child_fd()
+    os.write(fd, b"new\n")
+    run_until(capture.loop, lambda: stream.written == 4)
+    os.write(fd, b"newer\n")
+    run_until(capture.loop, lambda: stream.written == 10)
+    os.close(fd)
+
+
+def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = capture.store.open("web", PLAIN)
+    register, refusals = capture.loop.register, [True] * 3
+
+    def refused(fd: int, callback: Callable[[int], None]) -> None:
+        if refusals:
+            refusals.pop()
+            raise OSError(errno.ENOSPC, "as where the user's share of watches is used up")
+        register(fd, callback)
+
+    monkeypatch.setattr(capture.loop, "register", refused)
+    capture.store.collect(stream, 0.0)
+    fd = stream.child_fd()
+    run_until(capture.loop, lambda: not refusals)
+    os.write(fd, b"kept\n")
+    run_until(capture.loop, lambda: stream.written == 5)
+    os.write(fd, b"watched\n")
+    run_until(capture.loop, lambda: stream.written == 13)
+    os.close(fd)
 
 
 def test_a_stream_that_was_removed_is_collected_no_more(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
