@@ -18,7 +18,7 @@ from supervisor.adapters.http.messages import Handler, Peer
 from supervisor.adapters.http.server import HttpServer
 from supervisor.adapters.linux.directories import own_directory
 from supervisor.adapters.linux.directory_watch import DirectoryWatch
-from supervisor.adapters.linux.memory import give_back
+from supervisor.adapters.linux.memory import SpareMemory
 from supervisor.adapters.linux.mounts import mounts
 from supervisor.adapters.processes.spawn import raise_descriptor_limit, reset_inherited_state
 from supervisor.core.model.daemon_records import upgraded
@@ -48,8 +48,6 @@ REPEATED = 1.0
 """Seconds in which a signal counts as the Ctrl-C before it, passed on by a wrapper."""
 WARM_UP_DELAY = 0.5
 """Seconds after the start at which the modules for the first client are imported, so that it need not wait 40 ms."""
-AT_REST = 1.0
-"""Seconds in which no process was started; then the start of the services is over."""
 
 
 class Runtime:
@@ -85,7 +83,12 @@ class Runtime:
         self._reporter = parts.reporter = _reporter(parts)
         parts.engine.world = self._effects
         self._order_token: OrderToken | None = None
-        parts.server = HttpServer(parts.loop, self._handler(), parts.problem)
+        self._spare_memory = SpareMemory(
+            parts.loop,
+            lambda: sum(i.incarnation for i in parts.service_set.instances.values()),
+            lambda: not parts.engine.idle,
+        )
+        parts.server = HttpServer(parts.loop, self._handler(), parts.problem, self._spare_memory.worked)
         parts.loop.on_error = self._callback_failed
         self._next_clock_check = self._woke_at = 0.0
         self._checkpoints = Checkpoints(lambda: parts.service_set.instances, parts.save)
@@ -196,15 +199,7 @@ class Runtime:
         except OSError:  # no descriptor is free to read a module
             self._parts.loop.call_at(self._parts.now() + WARM_UP_DELAY, self._warm_up)
         else:
-            self._give_back_at_rest(started=-1)
-
-    def _give_back_at_rest(self, started: int) -> None:
-        """Return memory once the start is over.  `started`: the processes that had been started at the last look."""
-        now = sum(i.incarnation for i in self._parts.service_set.instances.values())
-        if now == started:
-            give_back()
-        else:
-            self._parts.loop.call_at(self._parts.now() + AT_REST, partial(self._give_back_at_rest, now))
+            self._spare_memory.worked()
 
     def _watch_directory(self) -> None:
         parts = self._parts

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MOST_HEAD = 16 * 1024
 MOST_BODY = 1024 * 1024
 MOST_BACKLOG = 1024 * 1024
+LARGE = 1024 * 1024
+"""Bytes of an answer whose making took much memory."""
 READ_A_TURN = 16 * 1024
 PROTOCOL_EVENTS_A_TURN = 64
 REQUEST_SECONDS = 30.0
@@ -43,6 +45,7 @@ class ConnectionServer(Protocol):
     loop: EventLoop
     handler: Handler
     on_problem: Callable[[str], None]
+    on_large_answer: Callable[[], None]
 
     def enqueue(self, connection: Connection) -> None: ...
 
@@ -71,6 +74,7 @@ class Connection:
         "_exchange",
         "_h11",
         "_head",
+        "_large",
         "_listener",
         "_loop",
         "_on_close",
@@ -101,6 +105,7 @@ class Connection:
         self._queued = False
         self._streaming = False
         self._reply_done = False
+        self._large = False  # the answer
         self._closed = False
         self._on_close: Callable[[], None] | None = None
         self._when_flushed: Callable[[], None] | None = None
@@ -328,6 +333,7 @@ class Connection:
             if not self._out and not self._deadline.running:
                 self._deadline.set(REQUEST_SECONDS)
             self._out.put(data)
+            self._large |= len(data) >= LARGE
 
     def _finish(self) -> None:
         self._write(h11.EndOfMessage())
@@ -356,6 +362,7 @@ class Connection:
             self.close()
             return
         self._h11.start_next_cycle()
+        self._tell_if_large()
         self._head = self._exchange = None
         self._reply_done = False
         self._since = self._loop.now()
@@ -379,6 +386,12 @@ class Connection:
         callback, self._on_close = self._on_close, None
         if callback is not None:
             callback()
+        self._tell_if_large()
+
+    def _tell_if_large(self) -> None:
+        if self._large:
+            self._large = False
+            self._listener.server.on_large_answer()
 
     def _again(self) -> None:
         self._busy = True

@@ -38,13 +38,26 @@ MOST_GOODBYES = 16
 _SO_PASSRIGHTS = 83  # the socket module does not name it; 0: no client can pass descriptors, whose close may block
 
 
-class HttpServer:
-    """Passes every complete request to `handler`. `on_problem(text)` reports what an administrator should know."""
+def _nothing() -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, loop: EventLoop, handler: Handler, on_problem: Callable[[str], None]) -> None:
+
+class HttpServer:
+    """Passes every complete request to `handler`. `on_problem(text)` reports what an administrator should know.
+
+    `on_large_answer()` is called after an answer, or at the end of a stream, of a MiB and more."""
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        handler: Handler,
+        on_problem: Callable[[str], None],
+        on_large_answer: Callable[[], None] = _nothing,
+    ) -> None:
         self.loop = loop
         self.handler = handler
         self.on_problem = on_problem
+        self.on_large_answer = on_large_answer
         self._listeners: list[Listener] = []
         self._queue: deque[Connection] = deque()
         self._at_work = False

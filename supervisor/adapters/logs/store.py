@@ -135,7 +135,7 @@ class LogStore:
                 Stream(self, held, writer).drain()
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
-        self._loop.register(fd, stream.readable)
+        self._loop.register(fd, stream)
         self._print(stream)
         return stream
 
@@ -169,8 +169,7 @@ class LogStore:
     def _writer(self, instance: str, spec: LogSpec, after: int = 0) -> AnyWriter:
         """The writer of a stream, in whose files everything is in order. `after`: see Segment."""
         path, found = self._place(instance, spec)
-        untidy = path is not None or instance in self._untidy
-        self._untidy.add(instance)  # from now on it may have files
+        untidy = path is not None or self._may_have_files(instance)
         if path is None or not self._is_shared(instance, spec):
             writer = Writer(self, instance, spec, found)
             writer.sequence = after
@@ -192,6 +191,10 @@ class LogStore:
             with suppress(OSError):  # the next write fails too, and reports it
                 shared.recover()
         return shared
+
+    def _may_have_files(self, instance: str) -> bool:
+        """More than a log and its index."""
+        return instance in self._untidy or instance in self._streams
 
     def _is_shared(self, instance: str, spec: LogSpec) -> bool:
         """Several streams write the log, by their specs or because one that is removed still ends."""
@@ -220,11 +223,14 @@ class LogStore:
                 self._shut(writer.log.writer)
                 self._shared = {path: log for path, log in self._shared.items() if log is not writer.log}
 
-    def _place(self, instance: str, spec: LogSpec) -> tuple[str | None, Place]:
-        """The path and place of the log; None and the state directory if it cannot be where `spec` says, so that no
-        output is lost."""
+    def place(self, instance: str) -> Place:
+        """See WriterHost."""
+        return Place(self._dir_fd, rotation.log_name(instance))
+
+    def _place(self, instance: str, spec: LogSpec) -> tuple[str | None, Place | None]:
+        """The path and place of the log; None if it cannot be where `spec` says: no output is lost."""
         path = None if spec.path is None else spec.path.replace(place.PLACEHOLDER, instance_of(instance))
-        found = Place(self._dir_fd, rotation.log_name(instance))
+        found = None
         try:
             if path is not None:
                 directory, _, name = path.rpartition("/")
@@ -239,8 +245,8 @@ class LogStore:
             self.problem(
                 instance, f"the log cannot be {path} and is kept in {self.directory} instead: {error.strerror}"
             )
-            found, path = Place(self._dir_fd, rotation.log_name(instance)), None
-        if spec.path is None and instance not in self._untidy:
+            found = path = None
+        if spec.path is None and not self._may_have_files(instance):
             return path, found
         with suppress(OSError):  # a full disk: only readers that do not ask the daemon miss the log
             place.note(self._dir_fd, instance, path, shared=path is not None and self._is_shared(instance, spec))
@@ -291,6 +297,7 @@ class LogStore:
         stream = self._streams.pop(name)
         stream.errors = None  # it is closed by itself
         self._left_pipes.discard(name)
+        self._untidy.add(name)
         self._release(stream)
         self._printed.pop(name, None)
 
@@ -316,7 +323,7 @@ class LogStore:
                 os.close(stream.fd)
                 stream.fd = new_fd
                 if stream not in self._collecting:
-                    self._loop.register(stream.fd, stream.readable)
+                    self._loop.register(stream.fd, stream)
                 fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None
@@ -340,7 +347,7 @@ class LogStore:
     def listen(self, stream: Stream) -> None:
         """See StreamHost."""
         try:
-            self._loop.register(stream.fd, stream.readable)
+            self._loop.register(stream.fd, stream)
         except OSError:  # the user's share of watches is used up: it is looked at again and again instead
             self.collect(stream, self._loop.now() + _LOOKING)
         else:

@@ -25,6 +25,9 @@ _FINE_INTERVAL = 0.001  # the same where two logs are read as one, in order of t
 class WriterHost(Protocol):
     """What a writer needs from the store that holds it."""
 
+    def place(self, instance: str) -> Place:
+        """Where the log of `instance` is, unless its spec says so."""
+
     def open_segment(self, writer: Writer) -> Segment:
         """Open the current file. Raises OSError when it cannot be opened."""
 
@@ -41,10 +44,11 @@ class WriterHost(Protocol):
 class Writer:
     """The files of one instance. `cut` counts lines that were too long to be kept whole."""
 
-    __slots__ = ("_fails", "_host", "_marked_at", "_segment", "_spool", "cut", "instance", "place", "sequence", "spec")
+    __slots__ = ("_fails", "_host", "_marked_at", "_place", "_segment", "_spool", "cut", "instance", "sequence", "spec")
 
-    def __init__(self, host: WriterHost, instance: str, spec: LogSpec, place: Place) -> None:
-        self.instance, self.spec, self.place = instance, spec, place
+    def __init__(self, host: WriterHost, instance: str, spec: LogSpec, place: Place | None) -> None:
+        """`place`: where the spec says that the log is; None: it says nothing."""
+        self.instance, self.spec, self._place = instance, spec, place
         self.cut = 0
         self.sequence = 0  # of the file that was written last
         self._host = host
@@ -52,6 +56,11 @@ class Writer:
         self._spool: TimestampSpool | None = None
         self._marked_at = 0.0
         self._fails = False
+
+    @property
+    def place(self) -> Place:
+        """Where the log is."""
+        return self._place or self._host.place(self.instance)
 
     @property
     def touched(self) -> bool:

@@ -30,33 +30,46 @@ _LOOK_AGAIN = 1.0  # seconds until another attempt to watch a directory
 
 
 class CgroupTree(Tree):
-    """The tree in the cgroup `path`, made if it is missing.  `passing`: `close` removes it when it is empty.
+    """The tree in the cgroup `name` below `parent`, made if it is missing.  `passing`: `close` removes it when it is
+    empty.  `counted`: the kernel counts its memory.
 
     `outside` finds the members that are not in the cgroup.  `thaw`: undo a freeze if the cgroup is there already.
     """
 
-    __slots__ = ("_events_fd", "_loop", "_passing", "accounts", "outside", "path")
+    __slots__ = ("_events_fd", "_loop", "_name", "_parent", "_passing", "counted", "outside")
 
-    def __init__(self, path: str, outside: DescendantTree, *, passing: bool = False, thaw: bool = False) -> None:
+    def __init__(
+        self, parent: str, name: str, outside: DescendantTree, *, passing: bool = False, thaw: bool = False
+    ) -> None:
         super().__init__()
-        self.path = path
+        self._parent, self._name = parent, name
         self.outside = outside
-        self.accounts: str | None = None
+        self.counted = False
         self._passing = passing
         self._events_fd = -1
         self._loop: EventLoop | None = None
         try:
-            os.mkdir(path, 0o755)  # noqa: PTH102 - on the restart path
+            os.mkdir(self.path, 0o755)  # noqa: PTH102 - on the restart path
         except FileExistsError:
             if thaw:
                 self.thaw()
+
+    @property
+    def path(self) -> str:
+        """The directory of the cgroup."""
+        return f"{self._parent}/{self._name}"
+
+    @property
+    def accounts(self) -> str | None:
+        """See Tree."""
+        return self.path if self.counted else None
 
     def limit(self, resources: ResourcesSpec | None, controllers: frozenset[str]) -> None:
         """Make the kernel enforce these limits, and reset all others: an earlier incarnation may have left some."""
         if not controllers:
             return
         if "memory" in controllers:
-            self.accounts = self.path
+            self.counted = True
         for name, value in kernel_limits(resources).items():
             if name.partition(".")[0] in controllers:
                 write(f"{self.path}/{name}", value)

@@ -156,7 +156,7 @@ class ProcessTable:
         self.by_instance[process.instance] = process
         if isinstance(tree, CgroupTree):
             self._memory.begin(tree.path)
-        self._loop.register(process.pidfd, process.ready)
+        self._loop.register(process.pidfd, process)
 
     def _recognize_later(self, process: Process) -> None:
         if not self._new:
@@ -322,7 +322,7 @@ class ProcessTable:
         process.program = _program(pid)
         process.tree.follow(pid, stat)
         self.mains[pid] = process
-        self._loop.register(pidfd, process.ready)
+        self._loop.register(pidfd, process)
         return True
 
     def age(self, process: Process) -> float:

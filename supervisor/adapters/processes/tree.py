@@ -24,11 +24,13 @@ class Tree:
 
     __slots__ = ("_watched",)
 
-    accounts: str | None = None
-    """The directory of a cgroup whose memory and CPU the kernel counts; None: each process has to be read."""
-
     def __init__(self) -> None:
         self._watched: Callable[[], None] | None = None
+
+    @property
+    def accounts(self) -> str | None:
+        """The directory of a cgroup whose memory and CPU the kernel counts; None: each process has to be read."""
+        return None
 
     def join(self, pid: int) -> None:
         """Add a process and what it has forked already."""

@@ -59,12 +59,12 @@ class Trees:
         """The tree for a new incarnation, with the limits that the kernel can enforce."""
         if self.root is not None:
             with suppress(OSError):
-                path, outside = f"{self.root}/{instance}", self._by_descent(instance)
+                outside = self._by_descent(instance)
                 try:
-                    tree = CgroupTree(path, outside, thaw=True)
+                    tree = CgroupTree(self.root, instance, outside, thaw=True)
                 except FileNotFoundError:  # the directory of all was removed by hand
                     self._make(self.root)
-                    tree = CgroupTree(path, outside)
+                    tree = CgroupTree(self.root, instance, outside)
                 tree.limit(resources, self.controllers)
                 return tree
         return self._by_descent(instance)
@@ -89,8 +89,9 @@ class Trees:
             with suppress(OSError):
                 outside = self._by_descent(instance)
                 outside.search_by_mark(main)
-                tree = CgroupTree(found, outside, passing=os.path.dirname(found) != self.root)  # noqa: PTH120
-                tree.accounts = found if os.path.exists(f"{found}/memory.current") else None  # noqa: PTH110
+                parent, name = os.path.split(found)
+                tree = CgroupTree(parent, name, outside, passing=parent != self.root)
+                tree.counted = os.path.exists(f"{found}/memory.current")  # noqa: PTH110
                 if lives and main is not None and inside is None:
                     tree.join(main[0])
                 for pid in set(self._scan.with_mark(marks.mark_for(self._id, instance), now=False)) - set(

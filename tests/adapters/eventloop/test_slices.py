@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Generator
 
 import pytest
@@ -61,3 +63,16 @@ def test_a_fault_is_told_and_reaches_the_loop() -> None:
     with pytest.raises(ValueError, match="broken"):
         turned.turn()
     assert turned.answers == ["?"] and not turned.soon
+
+
+def test_what_the_work_has_made_goes_with_it() -> None:
+    """At once: a daemon at rest looks for no garbage."""
+    turned = Turned(6)
+    work = [weakref.ref(callback) for callback in turned.soon]
+    gc.disable()
+    try:
+        while turned.soon:
+            turned.turn()
+        assert [ref() for ref in work] == [None]
+    finally:
+        gc.enable()

@@ -396,6 +396,28 @@ def test_slow_reader_gets_a_large_answer_whole(served: Served) -> None:
         assert len(read_answer(sock)[2]) == 4_000_000
 
 
+def test_the_end_of_a_large_answer_and_of_a_large_stream_is_told(served: Served, echo: Echo) -> None:
+    told: list[bool] = []
+    served.server.on_large_answer = lambda: told.append(True)
+    with served.connect() as sock:
+        for path, count in (("/a", 0), ("/big", 1), ("/a", 1), ("/big", 2)):
+            sock.sendall(get(path))
+            read_answer(sock)
+            served.settle()
+            assert len(told) == count
+        sock.sendall(get("/stream"))
+        sock.recv(4096)
+        served.call(lambda: echo.streams[0].send(b"x" * http_connection.LARGE))
+        seen = 0
+        while seen < http_connection.LARGE:
+            seen += len(sock.recv(1 << 20))
+        served.settle()
+        assert len(told) == 2
+    assert echo.closed.wait(PATIENCE)
+    served.settle()
+    assert len(told) == 3
+
+
 def test_pipeliner_that_reads_nothing_stops_itself(served: Served, echo: Echo) -> None:
     with served.connect() as sock:
         sock.setblocking(False)

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from supervisor.adapters.linux.memory import give_back, unchanged
-from supervisor.daemon import runtime
+from supervisor.adapters.linux import memory
+from supervisor.adapters.linux.memory import AT_REST, SpareMemory, give_back, unchanged
 
 BLOCK, BLOCKS = 4096, 4000
 
@@ -116,27 +116,47 @@ def test_without_proc_and_glibc_nothing_is_given_back(monkeypatch: pytest.Monkey
     give_back()
 
 
-def test_a_daemon_does_so_when_its_services_have_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is ready for its first client before, and looks again as long as processes are started."""
-    done: list[str] = []
-    later: list[tuple[float, Callable[[], None]]] = []
-    instance = SimpleNamespace(incarnation=1)
-    daemon = runtime.Runtime.__new__(runtime.Runtime)
-    daemon._parts = cast(
-        "Any",
-        SimpleNamespace(
-            server=SimpleNamespace(warm_up=lambda: done.append("warm")),
-            service_set=SimpleNamespace(instances={"web": instance}),
-            now=lambda: 10.0,
-            loop=SimpleNamespace(call_at=lambda *due: later.append(due)),
-        ),
-    )
-    monkeypatch.setattr(runtime, "give_back", lambda: done.append("given back"))
-    daemon._warm_up()
-    instance.incarnation = 2
-    for looks in (1, 2):
-        assert (done, len(later)) == (["warm"], looks)
-        at, look = later[-1]
-        assert at == 10.0 + runtime.AT_REST
-        look()
-    assert (done, len(later)) == (["warm", "given back"], 2)
+class Daemon:
+    """The times at which memory is looked after, and what is done then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.started, self.busy = 1, False
+        self.given_back = 0
+        self.looks: list[Callable[[], None]] = []
+        monkeypatch.setattr(memory, "give_back", self._give_back)
+        loop = SimpleNamespace(now=lambda: 10.0, call_at=self._call_at)
+        self.spare = SpareMemory(cast("Any", loop), lambda: self.started, lambda: self.busy)
+
+    def _give_back(self) -> None:
+        self.given_back += 1
+
+    def _call_at(self, when: float, look: Callable[[], None]) -> None:
+        assert when == 10.0 + AT_REST
+        self.looks.append(look)
+
+    def look(self) -> int:
+        """How often memory was given back after the next look."""
+        self.looks.pop()()
+        return self.given_back
+
+
+def test_memory_is_given_back_when_no_process_is_started_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.spare.worked()
+    daemon.started = 2
+    assert daemon.look() == 0
+    daemon.busy = True  # others wait for their start
+    assert daemon.look() == 0
+    daemon.busy = False
+    assert daemon.look() == 1
+    assert daemon.looks == []
+
+
+def test_work_that_follows_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    for _ in range(3):
+        daemon.spare.worked()
+    assert len(daemon.looks) == 1
+    assert daemon.look() == 1
+    daemon.spare.worked()
+    assert daemon.look() == 2

@@ -50,7 +50,7 @@ class Piece:
 
     def read(self, apart: float, size: int = 100) -> None:
         self(apart, size)
-        self.stream.readable(0)
+        self.stream(0)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -142,11 +142,11 @@ def test_what_is_collected_reaches_file_and_subscribers(capture: Capture, monkey
     stream = capture.store.open("web", PLAIN)
     lines: list[bytes] = []
     stream.subscribe(lines.extend)
-    capture.loop.redirect(stream.fd, lambda _events: stream.readable(0))
+    capture.loop.redirect(stream.fd, lambda _events: stream(0))
     fd = stream.child_fd()
     for number in range(9):
         os.write(fd, b"%d\n" % number)
-        stream.readable(0)
+        stream(0)
     capture.loop.redirect(stream.fd, lambda _events: pytest.fail("the pipe is not waited for"))
     os.write(fd, b"last\n")
     run_until(capture.loop, lambda: b"last" in lines)

@@ -107,7 +107,7 @@ def test_the_child_is_never_blocked(capture: Capture) -> None:
         fd = stream.child_fd()
         for _ in range(100):
             os.write(fd, b"x" * 60_000)  # would block if the pipe were not emptied
-            stream.readable(0)
+            stream(0)
         os.close(fd)
     assert stream.lost == 6_000_000
 

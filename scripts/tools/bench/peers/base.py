@@ -53,7 +53,7 @@ def write_script(path: Path, lines: str) -> None:
 
 
 class Peer:
-    """One supervisor. Call `configure` with an empty folder first, then `launch`, then the rest."""
+    """One supervisor. Call `configure` first, then `launch`, then the rest."""
 
     name = ""
     skips: frozenset[str] = frozenset()  # keys of rows that this system cannot be measured for
@@ -62,13 +62,13 @@ class Peer:
     watches_beats = False
     stamps_lines = False
     checks_http = False
-    ends_politely = False  # must be ended by SIGTERM first, to remove what it made outside `home`
+    ends_politely = False  # must be ended by SIGTERM first, to remove what it made outside its folders
     settle_s = 0.0  # seconds added to the pause before an idle system is measured
     soft_files: int | None = None  # the soft limit of descriptors to launch under
 
     def __init__(self) -> None:
         self.tools = self.install()
-        self.home = Path()
+        self.home = self.kept = Path()
         self.services: Sequence[Service] = ()
 
     def install(self) -> Tools:
@@ -78,8 +78,10 @@ class Peer:
     def version(self) -> str:
         raise NotImplementedError
 
-    def configure(self, home: Path, services: Sequence[Service]) -> None:
-        self.home, self.services = home, services
+    def configure(self, home: Path, kept: Path, services: Sequence[Service]) -> None:
+        """Both folders are empty: `home` lies in memory, as /run, for sockets, FIFOs and pid files, `kept` on disk, for
+        logs and state."""
+        self.home, self.kept, self.services = home, kept, services
         self.write()
 
     def write(self) -> None:
@@ -100,14 +102,14 @@ class Peer:
 
     def logs(self) -> list[Path]:
         """All files that hold the output of the first service."""
-        return [path for path in (self.home / "log").rglob("*") if path.is_file()]
+        return [path for path in (self.kept / "log").rglob("*") if path.is_file()]
 
     def processes(self) -> list[int]:
         """All processes that the system needs: every descendant of the bench that is not a victim."""
         return subreaper.supervisors(Path(self.services[0].argv[0]))
 
     def clean(self) -> None:
-        """Undo what `write` changed outside `home`."""
+        """Undo what `write` changed outside its folders."""
 
     def environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8"}

@@ -16,7 +16,7 @@ class Circus(Peer):
         return self.output_of(self.tools["circusd"], "--version")
 
     def write(self) -> None:
-        (self.home / "log").mkdir()
+        (self.kept / "log").mkdir()
         parts = [
             f"""
 [circus]
@@ -34,7 +34,7 @@ max_retry = -1
             if service.capture:
                 parts.append(f"""
 stdout_stream.class = FileStream
-stdout_stream.filename = {self.home}/log/{service.name}
+stdout_stream.filename = {self.kept}/log/{service.name}
 stdout_stream.max_bytes = {ROTATE_AT_BYTES}
 stdout_stream.backup_count = {ROTATED_FILES}
 """)

@@ -83,8 +83,8 @@ class Splice(Peer):
         return f"Python {sys.version.split()[0]}"
 
     def write(self) -> None:
-        (self.home / "log").mkdir()
+        (self.kept / "log").mkdir()
 
     def daemon(self) -> list[str]:
         loop = Path(__file__).parent.parent / "baresplice.py"
-        return [sys.executable, "-I", "-S", str(loop), f"{self.home}/log/out", *self.services[0].argv]
+        return [sys.executable, "-I", "-S", str(loop), f"{self.kept}/log/out", *self.services[0].argv]

@@ -33,7 +33,7 @@ class Ours(Peer):
 [supervisor]
 name = "bench"
 runtime_dir = "{self.home}/run"
-state_dir = "{self.home}/state"
+state_dir = "{self.kept}/state"
 
 [defaults]
 stop_timeout = "10s"
@@ -61,7 +61,7 @@ log = {{ max_size = "50MiB", keep = 20, compress = false, timestamps = {stamped}
         return [self.tools["supervisor"], "top", "-f", self._file()]
 
     def logs(self) -> list[Path]:
-        found = (self.home / "state" / "log").glob(f"{self.services[0].name}.log*")
+        found = (self.kept / "state" / "log").glob(f"{self.services[0].name}.log*")
         return [path for path in found if path.suffix != ".idx"]
 
     def _file(self) -> str:

@@ -24,7 +24,7 @@ class Pm2(Peer):
         return str(json.loads(manifest.read_text())["version"])
 
     def write(self) -> None:
-        (self.home / "log").mkdir()
+        (self.kept / "log").mkdir()
         apps = [
             {
                 "name": service.name,
@@ -35,7 +35,7 @@ class Pm2(Peer):
                 "autorestart": True,
                 "min_uptime": 0,
                 "max_restarts": 1000000000,
-                "out_file": f"{self.home}/log/{service.name}",
+                "out_file": f"{self.kept}/log/{service.name}",
             }
             for service in self.services
         ]

@@ -23,7 +23,7 @@ class Runit(Peer):
             folder.mkdir(parents=True)
             write_script(folder / "run", f"exec {service.line}")
             if service.capture:
-                log = self.home / "log"
+                log = self.kept / "log"
                 log.mkdir()
                 (log / "config").write_text(f"s{ROTATE_AT_BYTES}\nn{ROTATED_FILES}\n")
                 (folder / "log").mkdir()

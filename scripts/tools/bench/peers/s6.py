@@ -26,7 +26,7 @@ class S6(Peer):
             write_script(folder / "run", f"exec {service.line}")
             if service.capture:
                 (folder / "log").mkdir()
-                action = f"{'T ' if service.stamped else ''}n{ROTATED_FILES} s{ROTATE_AT_BYTES} {self.home}/log"
+                action = f"{'T ' if service.stamped else ''}n{ROTATED_FILES} s{ROTATE_AT_BYTES} {self.kept}/log"
                 write_script(folder / "log" / "run", f"exec {self.tools['s6-log']} {action}")
 
     def environment(self) -> dict[str, str]:

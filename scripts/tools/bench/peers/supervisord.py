@@ -16,14 +16,14 @@ class Supervisord(Peer):
         return self.output_of(self.tools["supervisord"], "--version")
 
     def write(self) -> None:
-        (self.home / "log").mkdir()
+        (self.kept / "log").mkdir()
         parts = [
             f"""
 [supervisord]
 nodaemon = true
 logfile = {self.home}/supervisord.log
 pidfile = {self.home}/supervisord.pid
-childlogdir = {self.home}/log
+childlogdir = {self.kept}/log
 [unix_http_server]
 file = {self.home}/s
 [rpcinterface:supervisor]
