@@ -96,15 +96,12 @@ class DaemonTarget:
     @property
     def plan_in_force(self) -> Plan | None:
         """The plan that the daemon has, or the last one had; None where it cannot be read."""
-        import json
-
-        from supervisor.core.model.plain import from_plain
+        from supervisor.core.model.plan_text import plan_from_json
         from supervisor.core.model.saved import GARBAGE
-        from supervisor.core.model.spec import Plan
 
         directory = os.path.dirname(self.socket)
         with suppress(OSError, *GARBAGE):
-            return from_plain(Plan, json.loads(read_file(directory, "plan.json")))
+            return plan_from_json(read_file(directory, "plan.json"))
         return None
 
     @property

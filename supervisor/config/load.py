@@ -30,7 +30,15 @@ from supervisor.config.source.locate import absolute, locate
 from supervisor.config.source.problems import Problems, Report, visible
 from supervisor.config.source.project import folder_identity
 from supervisor.config.source.read import parse, read_text
-from supervisor.core.model.spec import BALANCER, GroupSpec, Plan, ServiceSpec, ServiceType, SupervisorSpec
+from supervisor.core.model.spec import (
+    BALANCER,
+    GroupSpec,
+    Plan,
+    ServiceSpec,
+    ServiceType,
+    SupervisorSpec,
+    written_lines,
+)
 
 if TYPE_CHECKING:
     from supervisor.config.inherit import Inherited
@@ -193,10 +201,10 @@ def _profiles(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str,
     return tuple(own.get("profiles", defaults.get("profiles", ())))
 
 
-def _fingerprints(tables: Mapping[str, Inherited | tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
-    """The fingerprint of each service's table, with what it has of its parents and [defaults]."""
+def _fingerprints(tables: Mapping[str, Inherited | tuple[Any, Any]]) -> str:
+    """Plan.written: of each service's table, with what it has of its parents and [defaults]."""
     found = ((name, merged(defaults, own)) for name, (own, defaults) in tables.items())
-    return tuple((name, sha256(_text(table).encode()).hexdigest()[:16]) for name, table in found)
+    return written_lines({name: sha256(_text(table).encode()).hexdigest()[:16] for name, table in found})
 
 
 def _text(table: Mapping[str, Any]) -> str:

@@ -109,10 +109,9 @@ def _compiled(options: dict[str, str]) -> tuple[int, bytes]:
 
 
 def _plan(text: bytes) -> Plan:
-    from supervisor.core.model.plain import from_plain
-    from supervisor.core.model.spec import Plan
+    from supervisor.core.model.plan_text import plan_from_json
 
-    return from_plain(Plan, json.loads(text))
+    return plan_from_json(text.decode())
 
 
 def _run(plan: Plan, options: dict[str, str], descriptors: dict[str, int], **more: Any) -> int:
@@ -162,10 +161,11 @@ def _take_over(options: dict[str, str]) -> int:
 
     try:
         import supervisor.daemon.runtime  # noqa: F401
+        from supervisor.core.model.spec import written_lines
 
         own_sources.keep()
         plan = _plan(json.dumps(will["plan"]).encode())
-        plan = replace(plan, written=tuple(will.get("written", {}).items()))
+        plan = replace(plan, written=written_lines(will.get("written", {})))
         known = RuntimeFiles(plan.supervisor.runtime_dir).read_plan()
         if known is not None and known.path == plan.path:
             plan = replace(plan, folder=known.folder)

@@ -16,7 +16,7 @@ from supervisor.adapters.eventloop.loop import EventLoop
 from supervisor.core.model import actions as act
 from supervisor.core.model import events as ev
 from supervisor.core.model.actions import Goal
-from supervisor.core.model.plain import from_plain
+from supervisor.core.model.plan_text import plan_from_json
 from supervisor.core.model.spec import Plan
 from supervisor.core.services.unresolved import completed, why
 from supervisor.daemon.parts import Parts
@@ -72,7 +72,7 @@ def _replaced() -> ConfigError:
 
 def _plan(outcome: CommandResult) -> Plan | ConfigError:
     if outcome.exit_code == 0:
-        return from_plain(Plan, json.loads(outcome.output))
+        return plan_from_json(outcome.output.decode())
     if outcome.exit_code == ConfigError.exit_code and outcome.output:
         return ConfigError(json.loads(outcome.output)["error"])
     said = outcome.errors.decode(errors="replace").strip()

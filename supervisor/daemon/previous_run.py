@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from supervisor.adapters.linux import procfs
 from supervisor.adapters.linux.directories import open_directory, read_file
 from supervisor.core.model.plain import from_plain, listed, to_plain
+from supervisor.core.model.plan_text import plan_from_json
 from supervisor.core.model.saved import GARBAGE
-from supervisor.core.model.spec import Plan
+from supervisor.core.model.spec import Plan, written_lines
 from supervisor.errors import OperationFailed
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class PreviousRun:
 
 def for_any_version(plan: Plan) -> Plan:
     """The plan without what an earlier version cannot read."""
-    return replace(plan, folder="", written=())
+    return replace(plan, folder="", written="")
 
 
 class RuntimeFiles:
@@ -224,7 +225,7 @@ class RuntimeFiles:
 
     def read_plan(self) -> Plan | None:
         with suppress(OSError, *GARBAGE):
-            plan = from_plain(Plan, json.loads(self._read(PLAN)))
+            plan = plan_from_json(self._read(PLAN))
             return replace(plan, folder=self._read_folder(plan.path), written=self._read_written())
         return None
 
@@ -234,17 +235,17 @@ class RuntimeFiles:
             return folder if written == f"{path}\n" else ""
         return ""
 
-    def _read_written(self) -> tuple[tuple[str, str], ...]:
+    def _read_written(self) -> str:
         with suppress(OSError, *GARBAGE):
-            return tuple((str(name), str(mark)) for name, mark in json.loads(self._read(WRITTEN)).items())
-        return ()
+            return written_lines(json.loads(self._read(WRITTEN)))
+        return ""
 
     def write_plan(self, plan: Plan) -> None:
         """The folder and the fingerprints are in files of their own: an earlier version does not read a plan with a key
         that it does not know."""
         self._write(PLAN, json.dumps(to_plain(for_any_version(plan)), separators=(",", ":")))
         with suppress(OSError):  # without it a service that lacks something cannot be compared
-            self._write(WRITTEN, json.dumps(dict(plan.written)))
+            self._write(WRITTEN, json.dumps(plan.fingerprints))
         for place in self._places:
             with suppress(OSError):  # without it only a folder that is moved is not found
                 _write(place, SOURCE, f"{plan.folder}\n{plan.path}\n")

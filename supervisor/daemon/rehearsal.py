@@ -42,5 +42,5 @@ def rehearse(plan: Plan) -> JSON:
         if instance.state != saved.get("state", instance.state):
             raise OperationFailed(f"version {__version__} cannot read the saved state of {name}")
     plan = reviewed.plan
-    more = {"written": dict(plan.written), "lacking": reviewed.lacking}
+    more = {"written": plan.fingerprints, "lacking": reviewed.lacking}
     return {"version": __version__, "plan": to_plain(for_any_version(plan)), **more}

@@ -158,7 +158,7 @@ def test_what_is_wrong_with_a_family(complaints: Complain, text: str, expected: 
 
 def test_another_value_of_a_parent_is_another_fingerprint_of_its_children(plan: Load) -> None:
     text = '[services.a]\nextends = "t"\n[services.b]\ncommand = "true"\n[templates.t]\ncommand = "true"\n'
-    before, after = dict(plan(text).written), dict(plan(text + "nice = 3\n").written)
+    before, after = plan(text).fingerprints, plan(text + "nice = 3\n").fingerprints
     assert before["a"] != after["a"] and before["b"] == after["b"]
 
 

@@ -138,7 +138,7 @@ def test_every_key_reaches_its_spec(plan: Load, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     (tmp_path / ".env").write_text("A=file\nC=c\n")
     (tmp_path / "page.sh").touch(0o755)
-    assert replace(plan(EVERYTHING), written=()) == Plan(
+    assert replace(plan(EVERYTHING), written="") == Plan(
         path=str(tmp_path / "services.toml"),
         folder=folder_identity(str(tmp_path)),
         supervisor=SupervisorSpec(
@@ -487,15 +487,15 @@ def test_a_real_time_signal_may_be_written_as_an_offset(plan: Load, spelling: st
 
 
 def test_each_services_table_has_a_fingerprint(plan: Load) -> None:
-    first = plan('[defaults]\nnice = 1\n[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"').written
-    assert [name for name, _ in first] == ["a", "b"]
+    first = plan('[defaults]\nnice = 1\n[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"').fingerprints
+    assert list(first) == ["a", "b"]
     reordered = plan(
         '# a comment\n[services.b]\ncommand = "true"\n[services.a]\ncommand = "true"\nnice = 1\n[defaults]\nnice = 1'
     )
-    assert set(reordered.written) == set(first)
-    edited = plan('[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"\nnice = 1').written
-    assert dict(edited)["a"] != dict(first)["a"]
-    assert dict(edited)["b"] == dict(first)["b"]
+    assert reordered.fingerprints == first
+    edited = plan('[services.a]\ncommand = "true"\n[services.b]\ncommand = "true"\nnice = 1').fingerprints
+    assert edited["a"] != first["a"]
+    assert edited["b"] == first["b"]
 
 
 def test_logs_that_several_instances_write_are_known(plan: Load, tmp_path: Path) -> None:

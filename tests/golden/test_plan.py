@@ -229,7 +229,7 @@ EVERY_KEY: JSON = {
     ],
     "path": "/srv/demo/services.toml",
     "folder": "1:2:3",
-    "written": [["web", "0123456789abcdef"]],
+    "written": "web 0123456789abcdef\n",
     "groups": [{"name": "shop", "max_concurrent_restarts": 2}],
     "cluster": {
         "hosts": "127.0.0.1:2181/phi",
@@ -425,7 +425,7 @@ EVERY_FIELD = Plan(
     ),
     path="/srv/demo/services.toml",
     folder="1:2:3",
-    written=(("web", "0123456789abcdef"),),
+    written="web 0123456789abcdef\n",
     groups=(GroupSpec(name="shop", max_concurrent_restarts=2),),
     cluster=ClusterSpec(
         hosts="127.0.0.1:2181/phi",
@@ -639,7 +639,7 @@ DEFAULTS: dict[type, JSON] = {
     Plan: {
         "path": "",
         "folder": "",
-        "written": (),
+        "written": "",
         "groups": (),
         "cluster": None,
         "pushed": None,

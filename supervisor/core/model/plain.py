@@ -10,7 +10,6 @@ import typing
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache, partial
-from sys import intern
 from typing import Any, TypeVar
 
 from supervisor.core.model.cluster_spec import ClusterSpec, PlacementSpec, PushedSpec
@@ -129,6 +128,17 @@ def from_plain(kind: type[T], plain: Any) -> T:
     return _made(kind, plain, {})
 
 
+class PlainReader:
+    """`from_plain` for several values, in which equal parts become one object, too."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def read(self, kind: type[T], plain: Any) -> T:
+        """See `from_plain`."""
+        return _made(kind, plain, self._known)
+
+
 def _made(kind: type[T], plain: Any, known: dict[Any, Any]) -> T:
     """`known`: the parts that were made so far.  Equal ones, such as the `restart` and `log` of many services, become
     one object: they never change, and would be most of what a daemon of thousands keeps of its plan."""
@@ -183,10 +193,10 @@ def _reader(hint: Any) -> Any:
 def _of(kinds: tuple[type, ...]) -> Any:
     """Takes a value of one of these types as it is; equal texts, such as directories, become one object."""
 
-    def read(value: Any, _known: object) -> Any:
+    def read(value: Any, known: dict[Any, Any]) -> Any:
         if type(value) not in kinds:
             raise TypeError(f"{value!r:.60} is no {' or '.join(kind.__name__ for kind in kinds)}")
-        return intern(value) if type(value) is str else value
+        return known.setdefault(value, value) if type(value) is str else value
 
     return read
 

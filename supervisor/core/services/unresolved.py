@@ -26,7 +26,7 @@ class Reviewed(NamedTuple):
 def review(in_force: Plan, changed: Plan) -> Reviewed:
     """Review a changed plan against the one in force."""
     known = {spec.name: spec for spec in in_force.services}
-    as_before = {name for name, _ in set(in_force.written) & set(changed.written)}
+    as_before = dict(in_force.fingerprints.items() & changed.fingerprints.items())
     found = Reviewed(changed, [], [])
     services = []
     for spec in changed.services:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from supervisor.core.model.actions import Spawn
-from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec
+from supervisor.core.model.spec import Plan, ServiceSpec, SupervisorSpec, written_lines
 from supervisor.core.services.plan_diff import difference
 from supervisor.core.services.service_set import ServiceSet
 from supervisor.core.services.unresolved import completed, review
@@ -31,7 +31,7 @@ def test_what_runs_goes_on_although_its_program_is_gone() -> None:
 def test_a_user_or_an_environment_file_that_is_gone_leaves_a_service_as_it_was_written() -> None:
     runs = replace(WEB, user=7, group=8, extra_groups=(9,), environment=(("A", "b"),), unset_environment=("HOME",))
     lacking = replace(LACKING, user=2**32 - 2, group=2**32 - 2, extra_groups=())
-    written, edited = (("web", "one"),), (("web", "two"),)
+    written, edited = written_lines({"web": "one"}), written_lines({"web": "two"})
     before = replace(plan(runs), written=written)
     assert review(before, replace(plan(lacking), written=written)) == (before, SAID, [])
     assert review(before, replace(plan(lacking), written=edited)).refused == SAID
