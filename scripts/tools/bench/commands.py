@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import sqlite3
 import struct
 import subprocess
 import termios
@@ -47,8 +48,9 @@ def commands(bench: Bench, peer: Peer) -> None:
     if bench.wants("why-ledger", "events-ledger", "report-cpu", "report-daemon-cpu"):
         with bench.running(peer, services):
             few = [_ledger_commands(bench, peer) for _ in range(TURNS)]
-        with bench.running(peer, services, prepare=lambda home: _fill(home / "state", [s.name for s in services])):
+        with bench.running(peer, services, prepare=lambda kept: _fill(kept / "state", [s.name for s in services])):
             many = [_ledger_commands(bench, peer) for _ in range(TURNS)]
+            _refuse_another_ledger(peer.kept / "state")
             _report(bench, peer)
         for key, number in (("why-ledger", 0), ("events-ledger", 1)):
             for short, long in zip(few, many, strict=True):
@@ -123,6 +125,15 @@ def _terminal() -> Iterator[int]:
         os.close(its)
         reader.join()
         os.close(ours)
+
+
+def _refuse_another_ledger(state: Path) -> None:
+    """Raise OSError where the daemon has written nothing behind the events of `_fill`."""
+    db = sqlite3.connect(f"file:{state}/ledger.db?mode=ro", uri=True)
+    (last,) = db.execute("SELECT max(id) FROM events").fetchone()
+    db.close()
+    if last <= EVENTS:
+        raise OSError(f"the daemon does not use the ledger in {state}")
 
 
 def _fill(state: Path, names: list[str]) -> None:

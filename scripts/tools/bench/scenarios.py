@@ -88,17 +88,17 @@ class Bench:
         peer: Peer,
         services: list[Service],
         timeout: float = START_TIMEOUT_S,
-        prepare: Callable[[Path], None] = lambda home: None,
+        prepare: Callable[[Path], None] = lambda kept: None,
     ) -> Iterator[float]:
         """Run `peer` with `services` until all have started; yields the seconds that this took from the launch.
 
-        `prepare` is called with its folder before."""
+        `prepare` is called with the folder for its logs and state before."""
         home, kept = Path(tempfile.mkdtemp(prefix="phi-bench-", dir=_in_memory())), self.scratch / "kept"
         kept.mkdir()
         self.journal.forget()
         try:
             peer.configure(home, kept, services)
-            prepare(home)
+            prepare(kept)
             launched = time.monotonic_ns()
             daemon = peer.launch()
             records = self.journal.wait([service.id for service in services], launched, timeout)
