@@ -321,7 +321,7 @@ class LogStore:
                 stream.drain()
                 self._loop.unregister(stream.fd)
                 os.close(stream.fd)
-                stream.fd = new_fd
+                stream.read_from(new_fd)
                 if stream not in self._collecting:
                     self._loop.register(stream.fd, stream)
                 fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)

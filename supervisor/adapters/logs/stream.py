@@ -96,18 +96,23 @@ class Stream:
     )
 
     def __init__(self, host: StreamHost, fd: int, writer: AnyWriter) -> None:
-        self.fd, self.writer = fd, writer
+        self.writer = writer
         self._host = host
+        self.read_from(fd)
         self.on_output: Callable[[], None] | None = None
         self.written = self.lost = 0
         self.errors: Stream | None = None
-        self._pipe_size, self._full = _PIPE_SIZE, 0
         self._read_at, self._following = 0.0, 0
         self._loss: _Loss | None = None
         self._last_loss: _Loss | None = None
         self._subscribers: tuple[Lines, ...] = ()
         self._of_progress: tuple[Lines, ...] = ()
         self._splitter: LineSplitter | None = None
+
+    def read_from(self, fd: int) -> None:
+        """Use another pipe, a new one, from now on."""
+        self.fd = fd
+        self._pipe_size, self._full = _PIPE_SIZE, 0
 
     def child_fd(self) -> int:
         """A blocking descriptor for a child's stdout, and its stderr unless that is apart. The caller closes it after

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,11 @@ class Piece:
     def read(self, apart: float, size: int = 100) -> None:
         self(apart, size)
         self.stream(0)
+
+    def renew(self) -> None:
+        """As where the process is started again."""
+        os.close(self._fd)
+        self._fd = self.stream.child_fd()
 
     def close(self) -> None:
         os.close(self._fd)
@@ -165,6 +171,19 @@ def test_a_pipe_that_is_collected_may_be_replaced(capture: Capture) -> None:
     os.write(fd, b"newer\n")
     run_until(capture.loop, lambda: stream.written == 10)
     os.close(fd)
+
+
+def test_a_new_pipe_in_place_of_a_busy_one_grows_as_well(piece: Piece, capture: Capture) -> None:
+    for size in (1 << 16, 1 << 20):
+        assert fcntl.fcntl(piece.stream.fd, fcntl.F_GETPIPE_SZ) == size
+        for _ in range(4):
+            piece.read(QUICK, 60_000)
+    (capture.fifos / "web").unlink()
+    piece.renew()
+    assert fcntl.fcntl(piece.stream.fd, fcntl.F_GETPIPE_SZ) == 1 << 16
+    for _ in range(4):
+        piece.read(QUICK, 60_000)
+    assert fcntl.fcntl(piece.stream.fd, fcntl.F_GETPIPE_SZ) == 1 << 20
 
 
 def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(
