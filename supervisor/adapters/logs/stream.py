@@ -211,11 +211,16 @@ class Stream:
             if self._full == _FULL_BEFORE_GROWTH:
                 with suppress(OSError):  # EPERM: the user's share of pipe buffers is used up
                     self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BUSY_PIPE_SIZE)
+                    self._full = 0
         return moved, self._read_at - before
 
     def _collect(self, moved: int, took: float) -> bool:
         """Collect until enough has come, at the rate of the last look; False where that is sooner than a timer is."""
-        seconds = min(took * self._enough / moved, _LONGEST_COLLECTION) if moved else 0.0
+        if not moved:
+            return False
+        # It may be another pipe than before, and is small where the user's share of pipe buffers is used up.
+        self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ)
+        seconds = min(took * self._enough / moved, _LONGEST_COLLECTION)
         if seconds < _SHORTEST_COLLECTION:
             return False
         self._host.collect(self, self._read_at + seconds)

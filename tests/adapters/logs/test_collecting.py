@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ class Piece:
         self.calls: list[str] = []
         self.collected_for = 0.0
         self.stream: Stream = capture.store.open("web", PLAIN)
-        self._fd = self.stream.child_fd()
+        self.fd = self.stream.child_fd()
         monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(capture.store, "collect", self._collect)
         monkeypatch.setattr(capture.store, "listen", lambda stream: self.calls.append("listen"))
@@ -46,14 +47,14 @@ class Piece:
 
     def __call__(self, apart: float, size: int = 100) -> None:
         self.now += apart
-        os.write(self._fd, b"." * (size - 1) + b"\n")
+        os.write(self.fd, b"." * (size - 1) + b"\n")
 
     def read(self, apart: float, size: int = 100) -> None:
         self(apart, size)
         self.stream(0)
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 @pytest.fixture
@@ -165,6 +166,30 @@ def test_a_pipe_that_is_collected_may_be_replaced(capture: Capture) -> None:
     os.write(fd, b"newer\n")
     run_until(capture.loop, lambda: stream.written == 10)
     os.close(fd)
+
+
+def test_another_pipe_is_not_taken_for_the_one_that_has_grown(piece: Piece, capture: Capture) -> None:
+    """Else its program would wait for room during the most of each collection."""
+    for _ in range(13):
+        piece.read(QUICK, 60_000)
+    assert piece.stream._pipe_size == 1 << 20
+    (capture.fifos / "web").unlink()
+    piece.close()
+    piece.fd = piece.stream.child_fd()
+    piece.read(QUICK, 60_000)
+    assert piece.collected_for == pytest.approx(0.00044, rel=0.01)
+    for _ in range(5):
+        piece(QUICK, 60_000)
+        piece.stream.collected()
+    assert piece.stream._pipe_size == 1 << 20
+
+
+def test_a_small_pipe_is_read_more_often(piece: Piece) -> None:
+    """The kernel gives two pages where the user's share of pipe buffers is used up."""
+    fcntl.fcntl(piece.fd, fcntl.F_SETPIPE_SZ, 8192)
+    for _ in range(9):
+        piece.read(QUICK, 6_000)
+    assert piece.collected_for == pytest.approx(0.00055, rel=0.01)
 
 
 def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(
