@@ -110,9 +110,12 @@ class Stream:
         self._splitter: LineSplitter | None = None
 
     def read_from(self, fd: int) -> None:
-        """Use another pipe, a new one, from now on."""
+        """Use this pipe from now on.  It is small at first, unless an earlier daemon has made it larger, and smaller
+        still where the user's share of pipe buffers is used up."""
         self.fd = fd
-        self._pipe_size, self._full = _PIPE_SIZE, 0
+        size = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+        self._pipe_size = _PIPE_SIZE if size == _PIPE_SIZE else size  # one object for all
+        self._full = 0
 
     def child_fd(self) -> int:
         """A blocking descriptor for a child's stdout, and its stderr unless that is apart. The caller closes it after
@@ -216,6 +219,7 @@ class Stream:
             if self._full == _FULL_BEFORE_GROWTH:
                 with suppress(OSError):  # EPERM: the user's share of pipe buffers is used up
                     self._pipe_size = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _BUSY_PIPE_SIZE)
+                    self._full = 0
         return moved, self._read_at - before
 
     def _collect(self, moved: int, took: float) -> bool:

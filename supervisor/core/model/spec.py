@@ -575,8 +575,8 @@ class Plan:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """By service, those in `written`."""
-        return dict(line.rsplit(" ", 1) for line in self.written.splitlines())
+        """By service, those in `written`, which may come from a damaged file."""
+        return {service: mark for service, _, mark in (line.rpartition(" ") for line in self.written.splitlines())}
 
     def service(self, name: str) -> ServiceSpec | None:
         return next((s for s in self.services if s.name == name), None)

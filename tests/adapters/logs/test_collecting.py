@@ -36,7 +36,7 @@ class Piece:
         self.calls: list[str] = []
         self.collected_for = 0.0
         self.stream: Stream = capture.store.open("web", PLAIN)
-        self._fd = self.stream.child_fd()
+        self.fd = self.stream.child_fd()
         monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: self.now))
         monkeypatch.setattr(capture.store, "collect", self._collect)
         monkeypatch.setattr(capture.store, "listen", lambda stream: self.calls.append("listen"))
@@ -47,7 +47,7 @@ class Piece:
 
     def __call__(self, apart: float, size: int = 100) -> None:
         self.now += apart
-        os.write(self._fd, b"." * (size - 1) + b"\n")
+        os.write(self.fd, b"." * (size - 1) + b"\n")
 
     def read(self, apart: float, size: int = 100) -> None:
         self(apart, size)
@@ -55,11 +55,11 @@ class Piece:
 
     def renew(self) -> None:
         """As where the process is started again."""
-        os.close(self._fd)
-        self._fd = self.stream.child_fd()
+        os.close(self.fd)
+        self.fd = self.stream.child_fd()
 
     def close(self) -> None:
-        os.close(self._fd)
+        os.close(self.fd)
 
 
 @pytest.fixture
@@ -184,6 +184,15 @@ def test_a_new_pipe_in_place_of_a_busy_one_grows_as_well(piece: Piece, capture: 
     for _ in range(4):
         piece.read(QUICK, 60_000)
     assert fcntl.fcntl(piece.stream.fd, fcntl.F_GETPIPE_SZ) == 1 << 20
+
+
+def test_a_small_pipe_is_read_more_often(piece: Piece) -> None:
+    """The kernel gives two pages where the user's share of pipe buffers is used up."""
+    fcntl.fcntl(piece.fd, fcntl.F_SETPIPE_SZ, 8192)
+    piece.stream.read_from(piece.stream.fd)
+    for _ in range(9):
+        piece.read(QUICK, 6_000)
+    assert piece.collected_for == pytest.approx(0.00055, rel=0.01)
 
 
 def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(

@@ -28,6 +28,14 @@ def test_what_runs_goes_on_although_its_program_is_gone() -> None:
     assert review(plan(WEB), plan(LACKING, other)) == (plan(WEB, other), SAID, [])
 
 
+def test_fingerprints_from_a_damaged_file_only_fit_nothing() -> None:
+    """A service that they do not touch is still compared."""
+    damaged = written_lines({"web": "o\n\nne", "db": "two"})
+    before = replace(plan(ServiceSpec(name="web", command=("web",))), written=damaged)
+    assert before.fingerprints["db"] == "two"
+    assert review(before, before) == (before, [], [])
+
+
 def test_a_user_or_an_environment_file_that_is_gone_leaves_a_service_as_it_was_written() -> None:
     runs = replace(WEB, user=7, group=8, extra_groups=(9,), environment=(("A", "b"),), unset_environment=("HOME",))
     lacking = replace(LACKING, user=2**32 - 2, group=2**32 - 2, extra_groups=())
