@@ -202,7 +202,7 @@ def _profiles(own: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[str,
 
 
 def _fingerprints(tables: Mapping[str, Inherited | tuple[Any, Any]]) -> str:
-    """Plan.written: of each service's table, with what it has of its parents and [defaults]."""
+    """Plan.written.  The table of a service counts with what it has of its parents and [defaults]."""
     found = ((name, merged(defaults, own)) for name, (own, defaults) in tables.items())
     return written_lines({name: sha256(_text(table).encode()).hexdigest()[:16] for name, table in found})
 

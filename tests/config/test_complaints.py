@@ -339,7 +339,12 @@ WITHIN_SERVICE = [
         'environment.A = "${HOME"',
         'environment.A: "${HOME": only ${VAR} and ${VAR:-default} are understood; write $$ for a plain $',
     ),
-    ("environment = 1", "environment: expected a table, not 1"),
+    ("environment = 1", 'environment: expected a table such as { PORT = "8000" }, not 1'),
+    (
+        'restart = "always"',
+        'restart: expected a table with keys such as policy, success_exit_codes, backoff, not "always"',
+    ),
+    ("stop = { wait = '5s' }", "stop: expected a list of tables with keys such as signal, wait, not a table"),
     (
         "inherit_environment = 1",
         'inherit_environment: expected true, false or a list of variables such as ["LANG"], not 1',
@@ -429,7 +434,7 @@ WITHIN_SERVICE = [
     ('restart.fallback = "web"', "restart.fallback: a service cannot be its own fallback"),
     ('restart.fallback = "wep"', 'restart.fallback: there is no service "wep"; did you mean "web"?'),
     ('breaker.on_open = "wait"', 'breaker.on_open: "wait" is not one of hold, stop, ignore'),
-    ('breaker = "hold"', 'breaker: expected a table, not "hold"'),
+    ('breaker = "hold"', 'breaker: expected a table with keys such as on_open, not "hold"'),
     ('on_open = "stop"', "on_open: unknown key; it belongs in services.web.breaker"),
     # dependencies
     ('depends_on = ["wep"]', 'depends_on[0]: there is no service or group "wep"; did you mean "web"?'),
@@ -477,6 +482,15 @@ COMMANDS = [
     ('"sleep \'1"', "cannot be split into words: no closing quotation"),
     ('"nosuchprogram"', 'the program "nosuchprogram" is not on the PATH'),
     ('"slep 1"', 'the program "slep" is not on the PATH; did you mean "sleep"?'),
+    (
+        '"export A=1"',
+        'the program "export" is not on the PATH; it is built into shells, and no shell reads the command: '
+        'for a shell write ["sh", "-c", "…"]',
+    ),
+    (
+        '"PORT=80 python3"',
+        'the program "PORT=80" is not on the PATH; variables have a key of their own: environment = { NAME = "value" }',
+    ),
     ('"./nosuch"', "the program nosuch does not exist"),
     ('"./folder"', "the program folder is a directory"),
     ('"./plain"', "the program plain is not executable (chmod +x plain)"),
@@ -515,7 +529,10 @@ FILES = [
     ("", "1: services: no services; begin with [services.NAME] and a command"),
     ("[services.web]", '1: services.web: no command; write for example command = ["program", "argument"]'),
     ("services = 1", "1: services: expected a table, not 1"),
-    ("[services]\nweb = 1", "2: services.web: expected a table, not 1"),
+    (
+        "[services]\nweb = 1",
+        "2: services.web: expected a table with keys such as command, description, directory, not 1",
+    ),
     ("[[services]]", "1: services: expected a table, not an array"),
     ("\n[service.web]", '2: service: unknown key; did you mean "services"?'),
     (

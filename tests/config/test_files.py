@@ -21,6 +21,8 @@ TORN = [
     ("[services.web", "1: not valid TOML: Expected ']' at the end of a table declaration, and the file ends there"),
     ("a = 1\n\nb =", "3: not valid TOML: Invalid value, and the file ends there"),
     ("a = 1\nb", "2: not valid TOML: Expected '=' after a key in a key/value pair, and the file ends there"),
+    ("a = sleep 5\n", '1: not valid TOML: Invalid value\n  A string needs straight quotes: "…"'),
+    ('a = "x\nb = 1\n', "1: not valid TOML: Illegal character '\\n'\n  A string ends in the line"),
     ("a = 1\na = 2\n", "2: not valid TOML: Cannot overwrite a value"),
     ('a = """\n\n', "2: not valid TOML: Unterminated string, and the file ends there"),
     ("a = " + "9" * 5000, " not valid TOML: Exceeds the limit"),

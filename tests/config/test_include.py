@@ -19,6 +19,7 @@ from supervisor.errors import ConfigError
 from tests.config.conftest import Complain, Load
 
 SERVICE = '[services.{}]\ncommand = ["true"]\n'
+STRING = '  A string needs straight quotes: "…".  true and false are written in small letters.'
 Write = Callable[..., None]
 
 
@@ -113,7 +114,7 @@ def test_the_groups_and_defaults_of_the_first_file_hold_for_all(plan: Load, writ
         ('["**/a.toml"]', {}, ['services.toml:1: include[0]: "**/a.toml": ** is not understood; write a pattern for each folder']),
         ('["${NO}"]', {}, ["services.toml:1: include[0]: the variable NO is not set; set it, or write ${NO:-default}"]),
         ('["a\\u0000"]', {}, ["services.toml:1: include[0]: holds a NUL character"]),
-        ('["a.toml"]', {"a.toml": "x = \n"}, ["a.toml:1: not valid TOML: Invalid value"]),
+        ('["a.toml"]', {"a.toml": "x = \n"}, ["a.toml:1: not valid TOML: Invalid value", STRING]),
         ('["a.toml"]', {"a.toml": "services = 3\n"}, ["a.toml:1: services: expected a table, not 3"]),
         ('["a.toml"]', {"a.toml": '\ninclude = ["b.toml"]'}, ["a.toml:2: include[0]: b.toml does not exist"]),
         ('["a.toml"]', {"a.toml": "\ninclude = 3"}, ["a.toml:2: include: expected a list of patterns, for example [\"conf.d/*.toml\"], not 3"]),

@@ -128,7 +128,7 @@ def _terminal() -> Iterator[int]:
 
 
 def _refuse_another_ledger(state: Path) -> None:
-    """Raise OSError where the daemon has written nothing behind the events of `_fill`."""
+    """Raise OSError where the daemon has added no event to those of `_fill`."""
     db = sqlite3.connect(f"file:{state}/ledger.db?mode=ro", uri=True)
     (last,) = db.execute("SELECT max(id) FROM events").fetchone()
     db.close()

@@ -92,7 +92,7 @@ class Bench:
     ) -> Iterator[float]:
         """Run `peer` with `services` until all have started; yields the seconds that this took from the launch.
 
-        `prepare` is called with the folder for its logs and state before."""
+        `prepare` is called before that, with the folder for its logs and state."""
         home, kept = Path(tempfile.mkdtemp(prefix="phi-bench-", dir=_in_memory())), self.scratch / "kept"
         kept.mkdir()
         self.journal.forget()
@@ -118,8 +118,8 @@ class Bench:
 
 
 def _in_memory() -> str | None:
-    """A folder in a tmpfs; None where there is none.  A disk's file system can take longer for a FIFO than the start of
-    its reader: ext4 without a journal looks at each inode that was freed in the last minute before it takes one."""
+    """A folder in a tmpfs; None where there is none.  On a disk a FIFO can take longer than the start of a service:
+    ext4 without a journal passes over each inode that was freed within the last minute."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 

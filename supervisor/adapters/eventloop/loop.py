@@ -21,7 +21,7 @@ from typing import Any
 EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
 
 _LONGEST_WAIT = 2_000_000.0  # seconds; epoll counts milliseconds in an int
-_SHORT_WAIT = 0.01  # seconds; a millisecond more or less would count
+_SHORT_WAIT = 0.01  # seconds; of a shorter wait, a millisecond is a large part
 _COMPACT_FROM = 64  # cancelled timers that may be in the heap before it is rebuilt
 
 
@@ -145,8 +145,8 @@ class EventLoop:
         expected = timers[0][0] if timers else None
         if self._soon or self._stopping:
             expected = began if expected is None else min(began, expected)
-        # Python rounds the wait of epoll up to whole milliseconds, and that of select to microseconds, so neither ends
-        # before the deadline.
+        # Python rounds the wait of epoll up to milliseconds, and that of select up to microseconds: neither ends before
+        # the deadline.  Therefore select waits where a millisecond counts.
         wait = None if expected is None else min(max(expected - began, 0.0), _LONGEST_WAIT)
         maximum = len(self._callbacks)  # one batch holds all that can be ready
         if wait and wait < _SHORT_WAIT and self._selectable:

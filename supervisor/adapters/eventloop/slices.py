@@ -26,8 +26,8 @@ def in_slices(
 
 
 class _Slices(Generic[T]):
-    """What is left of the work.  An object, as a function that names itself would be kept with all that it made, until
-    the garbage collector comes by."""
+    """What is left of the work.  This is an object because a function that refers to itself would be kept, with all
+    that it has made, until the next garbage collection."""
 
     __slots__ = ("__weakref__", "_call_soon", "_done", "_failed", "_now", "_seconds", "_work")
 

@@ -29,7 +29,7 @@ MOST_HEAD = 16 * 1024
 MOST_BODY = 1024 * 1024
 MOST_BACKLOG = 1024 * 1024
 LARGE = 1024 * 1024
-"""Bytes of an answer whose making took much memory."""
+"""Bytes of a part of an answer, from which on it has taken much memory."""
 READ_A_TURN = 16 * 1024
 PROTOCOL_EVENTS_A_TURN = 64
 REQUEST_SECONDS = 30.0
@@ -105,7 +105,7 @@ class Connection:
         self._queued = False
         self._streaming = False
         self._reply_done = False
-        self._large = False  # the answer
+        self._large = False  # whether the answer has had a part of LARGE bytes
         self._closed = False
         self._on_close: Callable[[], None] | None = None
         self._when_flushed: Callable[[], None] | None = None

@@ -39,13 +39,13 @@ _SO_PASSRIGHTS = 83  # the socket module does not name it; 0: no client can pass
 
 
 def _nothing() -> None:
-    """Nobody wants to know."""
+    """Nobody is told of large answers."""
 
 
 class HttpServer:
     """Passes every complete request to `handler`. `on_problem(text)` reports what an administrator should know.
 
-    `on_large_answer()` is called after an answer, or at the end of a stream, of a MiB and more."""
+    `on_large_answer()` is called at the end of an answer or stream of which one part had a MiB or more."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 The C library keeps freed memory that lies between blocks in use.  A daemon frees much after its start, when it has
 read, compiled and parsed its files: half a MiB with a thousand services, and one and a half where Python had to compile
-the modules.  A status of five thousand services leaves 15 MiB.
+the modules.  A status of five thousand services leaves 12 to 15 MiB.
 
 Code that only a start needs stays mapped, too: the interpreter, SQLite and the C library take 4 to 6 MiB, of which a
 daemon at rest needs hardly any.  Its pages are taken out of the process.  They stay in the page cache, so that the next
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from supervisor.adapters.eventloop.loop import EventLoop
 
 AT_REST = 1.0
-"""Seconds in which no process was started."""
+"""Seconds without a start of a process, after which the daemon is at rest."""
 _DONT_NEED = 4
 _SOLE_THREAD = 1
 _MAPPING = re.compile(rb"(\w+)-(\w+) (r-[-x]p) \w+ \w+:\w+ [1-9]\d* +/")
@@ -37,7 +37,7 @@ class SpareMemory:
     """Gives memory back when the daemon is at rest after work that took much of it."""
 
     def __init__(self, loop: EventLoop, started: Callable[[], int], busy: Callable[[], bool]) -> None:
-        """`started()`: how many processes have been started so far.  `busy()`: there is work that has not been done."""
+        """`started()`: how many processes have been started so far.  `busy()`: whether work is left."""
         self._loop, self._started, self._busy = loop, started, busy
         self._due = False
 

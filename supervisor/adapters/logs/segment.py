@@ -10,7 +10,7 @@ from contextlib import suppress
 from supervisor.adapters.logs import rotation, time_index
 
 LONGEST_LINE = 1 << 20  # bytes; a rotation may cut a longer line
-_STEP = 1 << 16  # bytes by which the limit is raised for an unfinished line, and in which most last lines begin
+_STEP = 1 << 16  # bytes by which the limit is raised for an unfinished line; few lines are longer
 _WHOLE_PIPE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 
 

@@ -59,7 +59,7 @@ class LogStore:
         self._fifo_directory = fifo_directory
         self._loop = loop
         self._streams: dict[str, Stream] = {}
-        self._collecting: set[Stream] = set()  # whose pipes are not watched for the moment
+        self._collecting: set[Stream] = set()  # their pipes are not watched at present
         self._inherited = inherited or {}
         self._in_use: dict[str, int] = {}
         self._writing: dict[AnyWriter, None] = {}  # writers whose files are open, the oldest first
@@ -193,7 +193,7 @@ class LogStore:
         return shared
 
     def _may_have_files(self, instance: str) -> bool:
-        """More than a log and its index."""
+        """Whether there may be other files than a log and its index."""
         return instance in self._untidy or instance in self._streams
 
     def _is_shared(self, instance: str, spec: LogSpec) -> bool:
@@ -228,7 +228,8 @@ class LogStore:
         return Place(self._dir_fd, rotation.log_name(instance))
 
     def _place(self, instance: str, spec: LogSpec) -> tuple[str | None, Place | None]:
-        """The path and place of the log; None if it cannot be where `spec` says: no output is lost."""
+        """The path and place that `spec` names; None if it names none, or the log cannot be there.  Then the log is in
+        the state directory, so that no output is lost."""
         path = None if spec.path is None else spec.path.replace(place.PLACEHOLDER, instance_of(instance))
         found = None
         try:
@@ -333,7 +334,7 @@ class LogStore:
     def collect(self, stream: Stream, until: float) -> None:
         """See StreamHost.
 
-        The pipe is not registered meanwhile: the kernel would look for us at each write to it."""
+        The pipe is not registered meanwhile: else each write to it would call epoll."""
 
         def collected() -> None:
             if self._streams.get(stream.writer.instance) is stream:

@@ -26,8 +26,8 @@ Lines = Callable[[list[bytes]], None]
 _PIPE_SIZE, _BUSY_PIPE_SIZE = 1 << 16, WHOLE_PIPE
 _FULL_BEFORE_GROWTH = 4
 _LONGEST_COLLECTION, _SHORTEST_COLLECTION = 0.002, 0.0001  # seconds
-_FOLLOWING = 8  # pieces, each within the longest collection of the one before: the next ones are collected
-_ENOUGH = 0.4  # of a pipe: what a collection should bring
+_FOLLOWING = 8  # pieces, each at most _LONGEST_COLLECTION after the one before; then the next ones are collected
+_ENOUGH = 0.4  # the share of a pipe that a collection should fill
 _RETRY, _LONGEST_RETRY = 1.0, 60.0  # seconds between attempts to write again; longer when losses follow each other
 _IN_A_ROW = 10.0  # a loss follows another if that ended less than this many of its intervals ago
 
@@ -191,7 +191,7 @@ class Stream:
 
         A program that writes without a pause would wake the daemon for each of its writes, or make it wait for the lock
         of the pipe, and both cost several times what moving the bytes does.  So what follows quickly is collected in
-        the pipe, until that has enough in it."""
+        the pipe until there is enough."""
         moved, took = self._look()
         if took > _LONGEST_COLLECTION:
             self._following = 0
@@ -201,7 +201,7 @@ class Stream:
             self._collect(moved, took)
 
     def collected(self) -> None:
-        """Take what came in the meantime.  It goes on like that until nothing came, or more than could be collected."""
+        """Take what came, and collect again, until nothing comes or the pipe fills too fast for that."""
         collecting = False
         try:
             collecting = self._collect(*self._look())
@@ -223,7 +223,8 @@ class Stream:
         return moved, self._read_at - before
 
     def _collect(self, moved: int, took: float) -> bool:
-        """Collect until enough has come, at the rate of the last look; False where that is sooner than a timer is."""
+        """Collect for as long as it takes until enough has come, at the rate of the last look.  False: nothing came, or
+        that time is too short for a timer."""
         seconds = min(took * self._enough / moved, _LONGEST_COLLECTION) if moved else 0.0
         if seconds < _SHORTEST_COLLECTION:
             return False
@@ -242,7 +243,8 @@ class Stream:
         return step if self._loss is None and self._splitter is None else min(step, THROUGH_MEMORY)
 
     def _pump(self, worth: int) -> int:
-        """Move bytes until the pipe gives less than `worth`, or others should have their turn; returns their number."""
+        """Move bytes until the pipe gives less than `worth`, or other instances should have their turn; returns their
+        number."""
         moved = 0
         while moved < WHOLE_PIPE:
             n = self._take() if self._loss is None else self._drop(self._loss)

@@ -14,10 +14,10 @@ from supervisor.core.model.spec import LogSpec
 if TYPE_CHECKING:
     from supervisor.adapters.logs.timestamp_spool import TimestampSpool
 
-WHOLE_PIPE = 1 << 20  # bytes in the largest pipe; more are not moved before other instances have their turn
-THROUGH_MEMORY = (
-    1 << 18
-)  # bytes moved at once where the daemon sees them: larger blocks would be fresh memory each time
+WHOLE_PIPE = 1 << 20
+"""Bytes in the largest pipe.  After as many, other instances have their turn."""
+THROUGH_MEMORY = 1 << 18
+"""Bytes that are moved at once through the daemon's memory.  Larger blocks would be fresh memory each time."""
 _MARK_INTERVAL = 0.1  # seconds between two records of the time index
 _FINE_INTERVAL = 0.001  # the same where two logs are read as one, in order of time
 
@@ -26,7 +26,7 @@ class WriterHost(Protocol):
     """What a writer needs from the store that holds it."""
 
     def place(self, instance: str) -> Place:
-        """Where the log of `instance` is, unless its spec says so."""
+        """Where the log of `instance` is if its spec names no place, or one that cannot be used."""
 
     def open_segment(self, writer: Writer) -> Segment:
         """Open the current file. Raises OSError when it cannot be opened."""
@@ -47,7 +47,7 @@ class Writer:
     __slots__ = ("_fails", "_host", "_marked_at", "_place", "_segment", "_spool", "cut", "instance", "sequence", "spec")
 
     def __init__(self, host: WriterHost, instance: str, spec: LogSpec, place: Place | None) -> None:
-        """`place`: where the spec says that the log is; None: it says nothing."""
+        """`place`: where the log is, as the spec says; None: where the host keeps logs."""
         self.instance, self.spec, self._place = instance, spec, place
         self.cut = 0
         self.sequence = 0  # of the file that was written last
@@ -69,7 +69,7 @@ class Writer:
 
     @property
     def step(self) -> int:
-        """Bytes that should be moved at once at most."""
+        """How many bytes should be moved at once at most."""
         return THROUGH_MEMORY if self.spec.timestamps else WHOLE_PIPE
 
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:

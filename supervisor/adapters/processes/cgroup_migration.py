@@ -87,7 +87,7 @@ class CgroupMigration:
             self._batch = max(0, self._batch - 1)
             late |= now >= latest
         if not self.waiting:
-            self.waiting.clear()  # an empty dictionary keeps the size that it had
+            self.waiting.clear()  # frees its table, which does not shrink when entries are deleted
             self._batch = 0
             return
         if late and now >= self._look_at:

@@ -30,8 +30,8 @@ _LOOK_AGAIN = 1.0  # seconds until another attempt to watch a directory
 
 
 class CgroupTree(Tree):
-    """The tree in the cgroup `name` below `parent`, made if it is missing.  `passing`: `close` removes it when it is
-    empty.  `counted`: the kernel counts its memory.
+    """The tree in the cgroup `name` below `parent`, which is made if it is missing.  `passing`: `close` removes it when
+    it is empty.  The attribute `counted`: whether the kernel counts its memory.
 
     `outside` finds the members that are not in the cgroup.  `thaw`: undo a freeze if the cgroup is there already.
     """

@@ -175,8 +175,11 @@ def _executable(word: str, directory: str, path: str) -> Path:
             return place / word
         if problem != _MISSING:
             blocked = f"; {place / word} {problem}"
+    from supervisor.config.checks.shell_syntax import of_a_shell  # few programs are missing
+
     known = {name for place in places for name in _names(place)} if not blocked else set()
-    raise Missing(f"the program {quoted(word)} is not on the PATH{blocked}{did_you_mean(word, known)}")
+    advice = of_a_shell(word) or did_you_mean(word, known)
+    raise Missing(f"the program {quoted(word)} is not on the PATH{blocked}{advice}")
 
 
 _MISSING = "does not exist"

@@ -58,11 +58,20 @@ def _message(key: Key, error: ErrorDetails) -> str:
         case "extra_forbidden":
             return _unknown(key)
         case "dict_type":
-            return f"expected a table, not {quoted(error['input'])}"
+            return f"expected a table{_such_as(key)}, not {quoted(error['input'])}"
         case "list_type":
-            return f"expected a list, not {quoted(error['input'])}"
+            of_tables = f" of tables{_such_as(key)}" if key[-1] in WITHIN_SERVICE else ""
+            return f"expected a list{of_tables}, not {quoted(error['input'])}"
         case _:
             return str(error.get("ctx", {}).get("error", error["msg"]))
+
+
+def _such_as(key: Key) -> str:
+    """Some of the keys of the table that was expected at `key`; empty where they are not known."""
+    if key[-1] == "environment":
+        return ' such as { PORT = "8000" }'
+    model = SERVICE if len(key) == 2 and key[0] in ("services", "templates") else WITHIN_SERVICE.get(str(key[-1]))
+    return f" with keys such as {', '.join(list(model['fields'])[:3])}" if model else ""
 
 
 def _unknown(key: Key) -> str:

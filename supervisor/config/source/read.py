@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 LARGEST = 4 * 1024 * 1024
 """Bytes. Ten thousand services fit; a larger file is not a configuration."""
 
+_HINTS = {
+    "Invalid value": 'A string needs straight quotes: "…".  true and false are written in small letters.',
+    r"Illegal character '\n'": "A string ends in the line in which it begins: the quote at its end is missing.",
+}
+"""By tomllib's message: what it most often means."""
 _POSITION = r"(?s)(.*) \(at (?:line (\d+), column \d+|end of document)\)"
 
 
@@ -74,4 +79,5 @@ def parse(text: str, shown: str) -> dict[str, Any]:
             raise ConfigError(f"{shown}: not valid TOML: {error}") from None
         line = int(match[2]) if match[2] else len(text.splitlines())
         ending = "" if match[2] else ", and the file ends there"
-        raise ConfigError(f"{shown}:{max(line, 1)}: not valid TOML: {match[1]}{ending}") from None
+        message = f"{shown}:{max(line, 1)}: not valid TOML: {match[1]}{ending}"
+        raise ConfigError(message, _HINTS.get(match[1], "")) from None

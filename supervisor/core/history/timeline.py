@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 
 _SUCCEEDED, _EXIT_UNKNOWN = Cause.SUCCEEDED, Cause.EXIT_UNKNOWN  # Python 3.11 takes its time to find a member
+_NOT_WANTED_BEFORE = frozenset(
+    {Cause.STARTED_BY_USER, Cause.ADDED, Cause.SCALED, Cause.SURGE_STARTED, Cause.FALLBACK_WANTED}
+)
+"""Causes of a start: until then nobody wanted the instance, or it was not there."""
 
 
 @dataclass(slots=True)
@@ -92,7 +96,7 @@ def _before(out: Timeline, seconds: float, first: Event, oneshot: bool) -> None:
     `stopped`, whatever was before."""
     state = first["from"]
     if state == "stopped":
-        out.add(seconds, False if first["cause"] == Cause.STARTED_BY_USER else None)
+        out.add(seconds, False if first["cause"] in _NOT_WANTED_BEFORE else None)
     elif state == "exited":
         out.add(seconds, None)
     else:

@@ -129,7 +129,7 @@ def from_plain(kind: type[T], plain: Any) -> T:
 
 
 class PlainReader:
-    """`from_plain` for several values, in which equal parts become one object, too."""
+    """`from_plain` for several values: equal parts become one object also where they are in different values."""
 
     def __init__(self) -> None:
         self._known: dict[Any, Any] = {}

@@ -1,7 +1,7 @@
 """Reads a plan from its JSON, service by service.
 
-`json.loads` would make the plain data of all services at once.  The specifications that are made of them stay, and lie
-between them in memory, so that a daemon of five thousand services would keep 2 MiB of holes.
+`json.loads` would make the plain data of all services at once.  The specifications that are made of these data stay,
+and would lie between them in memory: where the data were, a daemon of five thousand services would keep 2 MiB of holes.
 """
 
 from __future__ import annotations

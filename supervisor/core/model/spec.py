@@ -575,7 +575,7 @@ class Plan:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """By service, those in `written`, which may come from a damaged file."""
+        """The fingerprint of each service in `written`, which may come from a damaged file."""
         return {service: mark for service, _, mark in (line.rpartition(" ") for line in self.written.splitlines())}
 
     def service(self, name: str) -> ServiceSpec | None:
@@ -583,6 +583,7 @@ class Plan:
 
 
 def written_lines(fingerprints: Mapping[str, str]) -> str:
-    """Each service with the fingerprint of its table in the file, because users and environment files are resolved, so
-    that the specs do not tell how they were written.  One text takes a sixth of the memory of a mapping."""
+    """One line for each service: its name, and the fingerprint of its table in the file.  The specs do not tell how
+    they were written, because users and environment files are resolved in them.  One text takes a sixth of the memory
+    of a mapping."""
     return "".join(f"{service} {mark}\n" for service, mark in fingerprints.items())

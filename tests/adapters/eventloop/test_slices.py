@@ -66,7 +66,7 @@ def test_a_fault_is_told_and_reaches_the_loop() -> None:
 
 
 def test_what_the_work_has_made_goes_with_it() -> None:
-    """At once: a daemon at rest looks for no garbage."""
+    """At once, not at the next garbage collection: there is none while a daemon is at rest."""
     turned = Turned(6)
     work = [weakref.ref(callback) for callback in turned.soon]
     gc.disable()

@@ -231,6 +231,10 @@ def test_a_period_that_begins_in_the_middle_of_an_outage() -> None:
         ("failed", "starting", "breaker-trial", 0, 100),
         ("exited", "starting", "started-by-user", 0, 50),
         ("stopped", "starting", "started-by-user", 0, 50),
+        ("stopped", "starting", "added", 0, 50),
+        ("stopped", "starting", "scaled-by-user", 0, 50),
+        ("stopped", "starting", "surge-started", 0, 50),
+        ("stopped", "starting", "fallback-wanted", 0, 50),
         ("stopped", "starting", "autostart", 0, 50),
     ],
 )

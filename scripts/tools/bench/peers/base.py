@@ -79,8 +79,8 @@ class Peer:
         raise NotImplementedError
 
     def configure(self, home: Path, kept: Path, services: Sequence[Service]) -> None:
-        """Both folders are empty: `home` lies in memory, as /run, for sockets, FIFOs and pid files, `kept` on disk, for
-        logs and state."""
+        """Both folders are empty.  `home` is in memory, as /run is: for sockets, FIFOs and pid files.  `kept` is on a
+        disk: for logs and state."""
         self.home, self.kept, self.services = home, kept, services
         self.write()
 
