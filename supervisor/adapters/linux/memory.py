@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 AT_REST = 1.0
 """Seconds without a start of a process, after which the daemon is at rest."""
+APART = 60.0
+"""Seconds from one time to the next at least, because each holds the event loop: for some 10 ms with thousands of
+services.  Rest is awaited for no longer than that."""
 _DONT_NEED = 4
 _SOLE_THREAD = 1
 _MAPPING = re.compile(rb"(\w+)-(\w+) (r-[-x]p) \w+ \w+:\w+ [1-9]\d* +/")
@@ -40,22 +43,25 @@ class SpareMemory:
         """`started()`: how many processes have been started so far.  `busy()`: whether work is left."""
         self._loop, self._started, self._busy = loop, started, busy
         self._due = False
+        self._earliest = 0.0
 
     def worked(self) -> None:
         """Much memory was used and is free now."""
         if not self._due:
             self._due = True
-            self._look_later(self._started())
+            when = max(self._loop.now() + AT_REST, self._earliest)
+            self._look_at(when, latest=when + APART)
 
-    def _look_later(self, started: int) -> None:
-        self._loop.call_at(self._loop.now() + AT_REST, partial(self._look, started))
+    def _look_at(self, when: float, latest: float) -> None:
+        self._loop.call_at(when, partial(self._look, self._started(), latest))
 
-    def _look(self, before: int) -> None:
-        now = self._started()
-        if now != before or self._busy():
-            self._look_later(now)
+    def _look(self, started: int, latest: float) -> None:
+        now = self._loop.now()
+        if self._busy() or (now < latest and self._started() != started):
+            self._look_at(now + AT_REST, latest)
             return
         self._due = False
+        self._earliest = now + APART
         give_back()
 
 

@@ -6,7 +6,6 @@ import ctypes
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +13,8 @@ from typing import Any, cast
 import pytest
 
 from supervisor.adapters.linux import memory
-from supervisor.adapters.linux.memory import AT_REST, SpareMemory, give_back, unchanged
+from supervisor.adapters.linux.memory import APART, AT_REST, SpareMemory, give_back, unchanged
+from tests.doubles.fakes import FakeReactor
 
 BLOCK, BLOCKS = 4096, 4000
 
@@ -117,46 +117,56 @@ def test_without_proc_and_glibc_nothing_is_given_back(monkeypatch: pytest.Monkey
 
 
 class Daemon:
-    """The times at which memory is looked after, and what is done then."""
+    """A daemon whose clock is turned by hand."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reactor = FakeReactor()
+        self.began = self.reactor.now()
         self.started, self.busy = 1, False
-        self.given_back = 0
-        self.looks: list[Callable[[], None]] = []
-        monkeypatch.setattr(memory, "give_back", self._give_back)
-        loop = SimpleNamespace(now=lambda: 10.0, call_at=self._call_at)
-        self.spare = SpareMemory(cast("Any", loop), lambda: self.started, lambda: self.busy)
+        self.given_back: list[float] = []
+        monkeypatch.setattr(memory, "give_back", lambda: self.given_back.append(self.reactor.now() - self.began))
+        self.spare = SpareMemory(cast("Any", self.reactor), lambda: self.started, lambda: self.busy)
 
-    def _give_back(self) -> None:
-        self.given_back += 1
-
-    def _call_at(self, when: float, look: Callable[[], None]) -> None:
-        assert when == 10.0 + AT_REST
-        self.looks.append(look)
-
-    def look(self) -> int:
-        """How often memory was given back after the next look."""
-        self.looks.pop()()
+    def after(self, seconds: float) -> list[float]:
+        """The times at which memory was given back, when these seconds have passed."""
+        self.reactor.advance(seconds)
         return self.given_back
 
 
-def test_memory_is_given_back_when_no_process_is_started_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = Daemon(monkeypatch)
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    return Daemon(monkeypatch)
+
+
+def test_memory_is_given_back_when_no_process_is_started_any_more(daemon: Daemon) -> None:
     daemon.spare.worked()
     daemon.started = 2
-    assert daemon.look() == 0
+    assert daemon.after(AT_REST) == []
     daemon.busy = True  # others wait for their start
-    assert daemon.look() == 0
+    assert daemon.after(AT_REST) == []
     daemon.busy = False
-    assert daemon.look() == 1
-    assert daemon.looks == []
+    assert daemon.after(AT_REST) == [3 * AT_REST]
+    assert daemon.after(1000.0) == [3 * AT_REST]
 
 
-def test_work_that_follows_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon = Daemon(monkeypatch)
-    for _ in range(3):
-        daemon.spare.worked()
-    assert len(daemon.looks) == 1
-    assert daemon.look() == 1
+def test_a_service_that_is_started_again_and_again_does_not_put_it_off_for_ever(daemon: Daemon) -> None:
     daemon.spare.worked()
-    assert daemon.look() == 2
+    for _ in range(round(2 * APART / AT_REST)):
+        daemon.started += 1
+        daemon.after(AT_REST)
+    assert daemon.given_back == [AT_REST + APART]
+
+
+def test_a_start_of_thousands_is_not_held_up(daemon: Daemon) -> None:
+    daemon.busy = True
+    daemon.spare.worked()
+    assert daemon.after(2 * APART) == []
+    daemon.busy = False
+    assert daemon.after(AT_REST) == [2 * APART + AT_REST]
+
+
+def test_frequent_large_answers_are_followed_by_it_once_in_a_while(daemon: Daemon) -> None:
+    for _ in range(round(2.5 * APART / AT_REST)):
+        daemon.spare.worked()
+        daemon.after(AT_REST)
+    assert daemon.given_back == [AT_REST, AT_REST + APART, AT_REST + 2 * APART]
