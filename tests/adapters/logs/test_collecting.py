@@ -15,6 +15,7 @@ import pytest
 
 from supervisor.adapters.logs import stream as streams
 from supervisor.adapters.logs.stream import Stream
+from supervisor.core.model.spec import LogSpec
 from tests.adapters.logs.capture import PLAIN, Capture
 from tests.doubles.fakes import run_until
 
@@ -165,6 +166,20 @@ def test_a_pipe_that_is_collected_may_be_replaced(capture: Capture) -> None:
     run_until(capture.loop, lambda: stream.written == 4)
     os.write(fd, b"newer\n")
     run_until(capture.loop, lambda: stream.written == 10)
+    os.close(fd)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_look_goes_on_where_the_log_is_full(capture: Capture, tmp_path: Path, shared: bool) -> None:
+    """Else the rest of the pipe would wait for the end of a collection, and its program with it."""
+    path = str(tmp_path / "own" / "all.log") if shared else None
+    spec = LogSpec(compress=False, max_size=1 << 16, path=path, path_shared=shared)
+    stream = capture.store.open("web", spec)
+    fd = stream.child_fd()
+    for looks in (1, 2, 3):
+        os.write(fd, (b"." * 99 + b"\n") * 600)
+        stream(0)
+        assert stream.written == looks * 60_000
     os.close(fd)
 
 
