@@ -230,6 +230,31 @@ def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(
     os.close(fd)
 
 
+def test_a_new_pipe_that_cannot_be_watched_is_looked_at_all_the_same(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first, and where its name was removed: its program would wait for ever once the pipe is full."""
+
+    def refused(_fd: int, _callback: Callable[[int], None]) -> None:
+        raise OSError(errno.ENOSPC, "as where the user's share of watches is used up")
+
+    def put(wanted: int) -> None:
+        fd = stream.child_fd()
+        os.write(fd, b"kept\n")
+        run_until(capture.loop, lambda: stream.written == wanted)
+        os.close(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(capture.loop, "register", refused)
+        stream = capture.store.open("web", PLAIN)
+        put(5)
+    run_until(capture.loop, lambda: not capture.store._collecting)
+    (capture.fifos / "web").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(capture.loop, "register", refused)
+        put(10)
+
+
 def test_a_stream_that_was_removed_is_collected_no_more(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = capture.store.open("web", PLAIN)
     capture.store.collect(stream, 0.0)
