@@ -65,6 +65,11 @@ class SharedWriter:
         """See Writer.step."""
         return _STEP
 
+    @property
+    def full(self) -> bool:
+        """See Writer.full."""
+        return self.log.writer.full
+
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
         """See Writer.splice."""
         del read_back  # they are read in any case

@@ -135,7 +135,7 @@ class LogStore:
                 Stream(self, held, writer).drain()
             os.close(held)
         stream = self._streams[instance] = Stream(self, fd, writer)
-        self._loop.register(fd, stream)
+        self.listen(stream)
         self._print(stream)
         return stream
 
@@ -324,7 +324,7 @@ class LogStore:
                 os.close(stream.fd)
                 stream.read_from(new_fd)
                 if stream not in self._collecting:
-                    self._loop.register(stream.fd, stream)
+                    self.listen(stream)
                 fd = fifo.open_for_child(self._fifo_dir_fd, name, stream.fd)
         except OSError as error:
             raise OperationFailed(f"{name}: no pipe for its output: {error.strerror}") from None

@@ -244,12 +244,12 @@ class Stream:
 
     def _pump(self, worth: int) -> int:
         """Move bytes until the pipe gives less than `worth`, or other instances should have their turn; returns their
-        number."""
+        number.  Where the log file had no room for `worth`, the pipe may have more."""
         moved = 0
         while moved < WHOLE_PIPE:
             n = self._take() if self._loss is None else self._drop(self._loss)
             moved += n
-            if n < worth:
+            if n < worth and not (n and self.writer.full):
                 break
         if moved:
             self._heard()

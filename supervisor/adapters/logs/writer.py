@@ -72,6 +72,11 @@ class Writer:
         """How many bytes should be moved at once at most."""
         return THROUGH_MEMORY if self.spec.timestamps else WHOLE_PIPE
 
+    @property
+    def full(self) -> bool:
+        """The file has reached its size; what is written next begins another one."""
+        return self._segment is not None and self._segment.size >= self._segment.limit
+
     def splice(self, pipe: int, maximum: int, *, read_back: bool) -> tuple[int, bytes]:
         """Move at most `maximum` bytes from `pipe` into the files; returns their number, and the bytes if `read_back`.
 

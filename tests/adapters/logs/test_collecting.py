@@ -15,6 +15,7 @@ import pytest
 
 from supervisor.adapters.logs import stream as streams
 from supervisor.adapters.logs.stream import Stream
+from supervisor.core.model.spec import LogSpec
 from tests.adapters.logs.capture import PLAIN, Capture
 from tests.doubles.fakes import run_until
 
@@ -173,6 +174,20 @@ def test_a_pipe_that_is_collected_may_be_replaced(capture: Capture) -> None:
     os.close(fd)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_look_goes_on_where_the_log_is_full(capture: Capture, tmp_path: Path, shared: bool) -> None:
+    """Else the rest of the pipe would wait for the end of a collection, and its program with it."""
+    path = str(tmp_path / "own" / "all.log") if shared else None
+    spec = LogSpec(compress=False, max_size=1 << 16, path=path, path_shared=shared)
+    stream = capture.store.open("web", spec)
+    fd = stream.child_fd()
+    for looks in (1, 2, 3):
+        os.write(fd, (b"." * 99 + b"\n") * 600)
+        stream(0)
+        assert stream.written == looks * 60_000
+    os.close(fd)
+
+
 def test_a_new_pipe_in_place_of_a_busy_one_grows_as_well(piece: Piece, capture: Capture) -> None:
     for size in (1 << 16, 1 << 20):
         assert fcntl.fcntl(piece.stream.fd, fcntl.F_GETPIPE_SZ) == size
@@ -217,6 +232,31 @@ def test_a_pipe_that_cannot_be_watched_is_looked_at_again_and_again(
     os.write(fd, b"watched\n")
     run_until(capture.loop, lambda: stream.written == 13)
     os.close(fd)
+
+
+def test_a_new_pipe_that_cannot_be_watched_is_looked_at_all_the_same(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At first, and where its name was removed: its program would wait for ever once the pipe is full."""
+
+    def refused(_fd: int, _callback: Callable[[int], None]) -> None:
+        raise OSError(errno.ENOSPC, "as where the user's share of watches is used up")
+
+    def put(wanted: int) -> None:
+        fd = stream.child_fd()
+        os.write(fd, b"kept\n")
+        run_until(capture.loop, lambda: stream.written == wanted)
+        os.close(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(capture.loop, "register", refused)
+        stream = capture.store.open("web", PLAIN)
+        put(5)
+    run_until(capture.loop, lambda: not capture.store._collecting)
+    (capture.fifos / "web").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(capture.loop, "register", refused)
+        put(10)
 
 
 def test_a_stream_that_was_removed_is_collected_no_more(capture: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
