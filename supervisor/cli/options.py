@@ -18,6 +18,12 @@ from supervisor.errors import UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class WholeNumber(click.IntRange):
+    """A number within a range; in an error it is called so, not an "integer range"."""
+
+    name = "whole number"
+
+
 def colored() -> bool:
     """Whether to print colour on stdout."""
     color = click.get_current_context().color
