@@ -213,6 +213,7 @@ def test_a_pattern_without_a_match_is_exit_4_with_the_nearest(supervisor: Superv
         (["run", "--log-format", "xml"], "human"),
         (["completion", "tcsh"], "bash"),
         (["why"], "SERVICE"),
+        (["maintenance", "web"], "There is no command 'web'; write supervisor maintenance on | off."),
         (["prometheus"], "no command"),
     ],
 )
