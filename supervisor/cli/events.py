@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import daemon_options, pass_target, refuse_file, services_argument, since_option
+from supervisor.cli.options import (
+    WholeNumber,
+    daemon_options,
+    pass_target,
+    refuse_file,
+    services_argument,
+    since_option,
+)
 from supervisor.client import Client
 from supervisor.core.text.name_patterns import Known, recorded_names
 from supervisor.display.recorded import LAST_LINES, LINES, PAGE, FromDaemon, everything
@@ -118,7 +125,7 @@ class BesideDaemon(FromDaemon):
 @daemon_options()
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new events until interrupted.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(0, PAGE), metavar="N", help="The last N events.  [100; all with --since]"
+    "-n", "--lines", type=WholeNumber(0, PAGE), metavar="N", help="The last N events.  [100; all with --since]"
 )
 @since_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")

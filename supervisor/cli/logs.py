@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from supervisor.cli.daemon_target import DaemonTarget
-from supervisor.cli.options import colored, daemon_options, pass_target, refuse_file, services_argument, since_option
+from supervisor.cli.options import (
+    WholeNumber,
+    colored,
+    daemon_options,
+    pass_target,
+    refuse_file,
+    services_argument,
+    since_option,
+)
 from supervisor.client import Client
 from supervisor.core.text.name_patterns import Known, matching
 from supervisor.errors import NoDaemon, NoSuchService, OperationFailed
@@ -64,7 +72,7 @@ def _as_pattern(_ctx: click.Context, _param: click.Parameter, value: str | None)
     "--lines",
     "--tail",
     "lines",
-    type=click.IntRange(0),
+    type=WholeNumber(0),
     metavar="N",
     help="The last N lines of each instance.  [100; 10 with --follow; all with --since]",
 )

@@ -18,6 +18,12 @@ from supervisor.errors import UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+class WholeNumber(click.IntRange):
+    """A number within a range; in an error it is called so, not an "integer range"."""
+
+    name = "whole number"
+
+
 def colored() -> bool:
     """Whether to print colour on stdout."""
     color = click.get_current_context().color
@@ -103,7 +109,15 @@ def one_line(command: click.Command) -> str:
 
 
 class CommandGroup(click.Group):
-    """A group whose help has one whole line for each command, and the options last."""
+    """A group whose help has one whole line for each command, and the options last.  An error names its commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.commands and not args[0].startswith("-") and args[0] not in self.commands and not ctx.resilient_parsing:
+            known = " | ".join(self.commands)
+            raise click.UsageError(f"There is no command {args[0]!r}; write {ctx.command_path} {known}.", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)

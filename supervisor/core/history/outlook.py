@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from supervisor.core.model.story_documents import Outlook
 
 
+_LONGEST = 300  # characters of a cause: a whole sentence, which may fill several lines
 _SAID = {"suspect": "under suspicion", "backoff": "in backoff", "failed": "failed, breaker open"}
 
 
@@ -40,7 +41,7 @@ def _standing(view: Instance) -> str:
         return f"on demand: it waits for a connection{lasting}"
     found = ending(view)
     detail = {key: value for key, value in found.items() if value is not None}
-    said = phrase(view["cause"], detail)
+    said = phrase(view["cause"], detail, _LONGEST)
     own = _said(view) if state in ("starting", "suspect") else ""
     return f"{_SAID.get(state, state)}{run}{lasting}" + ("" if said == state else f": {said}") + own + _unasked(view)
 

@@ -606,7 +606,7 @@ def test_a_process_that_ended_by_the_signal_of_a_user_has_not_failed() -> None:
 def test_what_cannot_be_started() -> None:
     error = "No such file or directory: " + "/long" * 30
     life = Life().step(ev.Start()).step(ev.StartPermitted()).step(ev.SpawnFailed(1, error))
-    assert_told(life.told(), f"seen      cannot be started: {error}")
+    assert_told(life.told(), f": cannot be started: {error}.\n", f"seen      cannot be started: {error}")
 
 
 def test_why_nothing_could_be_started_is_told_until_something_is() -> None:
