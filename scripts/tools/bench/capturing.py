@@ -13,6 +13,8 @@ from scripts.tools.bench.victims import LINE_BYTES, LINES_PER_BLOCK, Kind, check
 LARGE, EACH_LINE = 65536, LINE_BYTES
 """Bytes with each write."""
 QUIET_S = 0.3
+SETTLED_S = 3.0
+"""Seconds after which no system has anything left to do for its start."""
 
 
 def capture(bench: Bench, peer: Peer) -> None:
@@ -35,7 +37,7 @@ def _capture_once(bench: Bench, peer: Peer, write: int, row: str, *, stamped: bo
     try:
         mode = ("chatty", str(gate), str(blocks), str(write))
         with bench.running(peer, [bench.service(0, *mode, capture=True, stamped=stamped)]):
-            time.sleep(1.0)
+            time.sleep(SETTLED_S)
             before = proc.usage(peer.processes())
             with open(gate, "wb"):
                 [done] = bench.journal.wait([0], 0, START_TIMEOUT_S, Kind.DONE)
