@@ -52,10 +52,11 @@ def test_a_plan_is_read_service_by_service(number: int, layout: dict[str, Any]) 
         assert to_plain(plan) == plain
 
 
-@pytest.mark.parametrize("cut", range(len(json.dumps(PLAIN))))
-def test_a_plan_that_was_not_written_to_its_end_is_no_plan(cut: int) -> None:
-    with pytest.raises(GARBAGE):
-        plan_from_json(json.dumps(PLAIN)[:cut])
+def test_a_plan_that_was_not_written_to_its_end_is_no_plan() -> None:
+    text = json.dumps(PLAIN)
+    for cut in range(len(text)):
+        with pytest.raises(GARBAGE):
+            plan_from_json(text[:cut])
 
 
 @pytest.mark.parametrize(
