@@ -89,7 +89,7 @@ def test_a_rollback_keeps_haproxy(daemon: Start, load: Callable[[int], Clients],
     port = free_port()
     with_balance = service(port, tmp_path, replicas=2, more=ROLLED)
     one = daemon(with_balance)
-    all_ready(one, 2)
+    all_confirmed(one, 2)
     requests = load(port)
     requests.more(20)
     done = reload(one, bad(unbalanced(with_balance)))
@@ -154,7 +154,7 @@ def test_an_upgrade_in_the_middle_costs_no_request(
     port = free_port()
     first = service(port, tmp_path, replicas=2, more=SETTLES)
     one = daemon(first)
-    all_ready(one, 2)
+    all_confirmed(one, 2)
     requests = load(port)
     command = begun(one, first.replace("replicas = 2", f"replicas = 2\n{RELEASE}"))
     assert one.cli("upgrade").returncode == 0
